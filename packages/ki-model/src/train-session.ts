@@ -1,0 +1,69 @@
+/**
+ * @file What a training loop needs of the model: one object that owns parameters, moments and sessions.
+ * The loop feeds batches and random draws and gets losses and norms; it never sees a graph.
+ */
+import type { Actions, NdArray, Observation } from "@insula/model-types";
+
+/** One batch as the training model takes it. Shapes: b = batch, h = actionHorizon, d = actionDim. */
+export interface TrainBatch {
+  observation: Observation;
+  /** `[b, h, d]`, normalised and zero-padded to actionDim. */
+  actions: Actions;
+  /** `[b, h, d]`, 1 where action and step are real; used when `maskPadded`. */
+  actionMask?: NdArray<Float32Array>;
+}
+
+/** The random draws of one step, made by the caller's seeded generator. */
+export interface FlowDraws {
+  /** `[b, h, d]`, N(0, 1). */
+  noise: NdArray<Float32Array>;
+  /** `[b]`, flow time in (0.001, 1): Beta(1.5, 1) · 0.999 + 0.001. */
+  time: NdArray<Float32Array>;
+}
+
+/** Scalars of one batch. Losses that the model type does not have are absent. */
+export interface LossMetrics {
+  total: number;
+  action_loss?: number;
+  fast_loss?: number;
+  /** Share of FAST targets whose argmax prediction is right. */
+  fast_accuracy?: number;
+}
+
+/** Scalars of one training step. */
+export interface StepMetrics extends LossMetrics {
+  lr: number;
+  /** Norm of all gradients before clipping. */
+  grad_norm: number;
+  /** Norms per parameter group, before clipping. */
+  grad_norm_vlm?: number;
+  grad_norm_expert?: number;
+  param_norm: number;
+}
+
+/** A named set of float32 tensors under openpi's file names (layers stacked on axis 0). */
+export type ParamTree = Map<string, NdArray<Float32Array>>;
+
+/** Everything that a resumed run needs besides generator and loader state. */
+export interface TrainState {
+  /** Optimizer steps taken. */
+  step: number;
+  params: ParamTree;
+  /** First and second moments. */
+  mu: ParamTree;
+  nu: ParamTree;
+  /** Present when EMA is on. */
+  ema?: ParamTree;
+}
+
+export interface TrainSession {
+  /** Forward, backward and update. `lr` is the learning rate of this update. */
+  step(batch: TrainBatch, draws: FlowDraws, lr: number): Promise<StepMetrics>;
+  /** Losses only. */
+  evaluate(batch: TrainBatch, draws: FlowDraws): Promise<LossMetrics>;
+  /** A copy of the state, for a checkpoint. */
+  state(): Promise<TrainState>;
+  /** Continue from a state. */
+  restore(state: TrainState): Promise<void>;
+  release(): Promise<void>;
+}

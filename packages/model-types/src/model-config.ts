@@ -1,0 +1,152 @@
+/**
+ * @file Model configuration: plain data, openpi's names in camelCase (`models/pi0_config.py`,
+ * `models/gemma.py`, `models/siglip.py`). Sizes that openpi names by variant string are spelled out here.
+ */
+import { InsulaError } from "./error.js";
+import { type ModelType, modelTypeOf } from "./model-type.js";
+
+/** A Gemma stack (VLM or action expert). Experts of one model agree in depth, heads and headDim. */
+export interface GemmaConfig {
+  width: number;
+  depth: number;
+  mlpDim: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+}
+
+/** A SigLIP vision tower. */
+export interface SiglipConfig {
+  width: number;
+  depth: number;
+  mlpDim: number;
+  numHeads: number;
+  patchSize: number;
+}
+
+export interface ModelConfig {
+  /** Width of the padded state and action vectors. */
+  actionDim: number;
+  /** Actions per chunk. */
+  actionHorizon: number;
+  /** Length of the text buffer: prompt, FAST tokens and padding. */
+  maxTokenLen: number;
+  pi05: boolean;
+  /** Train the VLM on FAST tokens only and the expert on stop-gradient features (arXiv:2505.23705). */
+  knowledgeInsulation: boolean;
+  /** The autoregressive pi0-FAST model: no action expert. */
+  pi0Fast: boolean;
+  /** λ of `total = action_loss + λ · fast_loss`. */
+  kiFastTokenLossWeight: number;
+  /** `one-pass` computes both losses in one forward; `two-pass` is the literature's form, kept as the oracle. */
+  kiForm: "one-pass" | "two-pass";
+  /** Count only real action dims and real (unpadded) steps in the action loss. */
+  maskPadded: boolean;
+  /** `fast`: FASTTokenizer's prompt (the default of pi05_ki); `pi05`: the prompt of released π0.5 checkpoints. */
+  promptFormat: "fast" | "pi05";
+  /** pi05: write the discretised state into the prompt. */
+  discreteStateInput: boolean;
+  /** Ids left free between the last vocabulary row and the first FAST id (openpi: 128, PaliGemma's `<seg>`). */
+  fastSkipTokens: number;
+  /** Camera names in token order. */
+  imageKeys: readonly string[];
+  /** Side of the square input images, in pixels. */
+  imageSize: number;
+  /** Rows of the embedding table. */
+  vocabSize: number;
+  vlm: GemmaConfig;
+  expert: GemmaConfig;
+  siglip: SiglipConfig;
+}
+
+/** The model type of `config`; throws as {@link modelTypeOf}. */
+export function configModelType(
+  config: Pick<ModelConfig, "pi05" | "knowledgeInsulation" | "pi0Fast">,
+): ModelType {
+  return modelTypeOf(config);
+}
+
+/** Image names of pi0 and pi05, in the order of their tokens (openpi `models/model.py`). */
+export const IMAGE_KEYS = ["base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb"] as const;
+/** Image names of pi0_fast. */
+export const FAST_IMAGE_KEYS = ["base_0_rgb", "base_1_rgb", "wrist_0_rgb"] as const;
+/** Side of the model's input images, in pixels. */
+export const IMAGE_SIZE = 224;
+/** Rows of PaliGemma's embedding (openpi `models/gemma.py`). */
+export const PALIGEMMA_VOCAB_SIZE = 257_152;
+
+/** Sizes by name. Only `full` is openpi's; the others fit small machines. */
+export const MODEL_SIZES = ["tiny", "small", "full"] as const;
+export type ModelSize = (typeof MODEL_SIZES)[number];
+
+export interface SizePreset {
+  vlm: GemmaConfig;
+  expert: GemmaConfig;
+  siglip: SiglipConfig;
+  /** Smallest number of embedding rows; the tokenizers may need more. */
+  vocabSize: number;
+}
+
+const heads = (numHeads: number, headDim: number) => ({ numHeads, numKvHeads: 1, headDim });
+
+export const SIZE_PRESETS: Record<ModelSize, SizePreset> = {
+  tiny: {
+    vlm: { width: 64, depth: 2, mlpDim: 192, ...heads(4, 16) },
+    expert: { width: 64, depth: 2, mlpDim: 192, ...heads(4, 16) },
+    siglip: { width: 48, depth: 1, mlpDim: 96, numHeads: 3, patchSize: 14 },
+    vocabSize: 1024,
+  },
+  small: {
+    vlm: { width: 256, depth: 6, mlpDim: 1024, ...heads(8, 32) },
+    expert: { width: 128, depth: 6, mlpDim: 512, ...heads(8, 32) },
+    siglip: { width: 192, depth: 6, mlpDim: 768, numHeads: 6, patchSize: 14 },
+    vocabSize: 4096,
+  },
+  full: {
+    vlm: { width: 2048, depth: 18, mlpDim: 16_384, ...heads(8, 256) },
+    expert: { width: 1024, depth: 18, mlpDim: 4096, ...heads(8, 256) },
+    siglip: { width: 1152, depth: 27, mlpDim: 4304, numHeads: 16, patchSize: 14 },
+    vocabSize: PALIGEMMA_VOCAB_SIZE,
+  },
+};
+
+/**
+ * Fill the gaps of a partial model configuration with openpi's defaults (`Pi0Config`, `Pi0FASTConfig`) and
+ * the sizes of `size`.
+ * @throws InsulaError when the flags contradict each other or experts disagree in depth, heads or headDim.
+ */
+export function makeModelConfig(options: Partial<ModelConfig> & { size?: ModelSize } = {}): ModelConfig {
+  const { size = "full", ...given } = options;
+  const preset = SIZE_PRESETS[size];
+  const type = modelTypeOf(given);
+  const fast = type === "pi0_fast";
+  const pi05 = type === "pi05" || type === "pi05_ki";
+  const config: ModelConfig = {
+    actionDim: 32,
+    actionHorizon: fast ? 32 : 50,
+    maxTokenLen: fast ? 250 : type === "pi05_ki" ? 256 : pi05 ? 200 : 48,
+    pi05,
+    knowledgeInsulation: type === "pi05_ki",
+    pi0Fast: fast,
+    kiFastTokenLossWeight: 1.0,
+    kiForm: "one-pass",
+    maskPadded: type === "pi05_ki",
+    promptFormat: "fast",
+    discreteStateInput: pi05,
+    fastSkipTokens: 128,
+    imageKeys: fast ? FAST_IMAGE_KEYS : IMAGE_KEYS,
+    imageSize: IMAGE_SIZE,
+    ...preset,
+    ...given,
+  };
+  for (const key of ["depth", "numHeads", "numKvHeads", "headDim"] as const) {
+    if (!fast && config.vlm[key] !== config.expert[key]) {
+      throw new InsulaError(
+        "config/experts-disagree",
+        `model config: vlm.${key} ${config.vlm[key]} and expert.${key} ${config.expert[key]} must be equal ` +
+          "(the expert attends to the VLM's keys and values layer by layer)",
+      );
+    }
+  }
+  return config;
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/**
+ * pnpm test [turbo flags]   Every package's tests, cached by turbo.
+ *
+ * The goldens and real data lie outside the repository (../shared); whether they are there is part
+ * of the cache key, so a run without them is never replayed as a run with them.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const shared = process.env.INSULA_SHARED ?? resolve(root, "../shared");
+const env = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", ORT_DISABLE_TELEMETRY: "1" };
+if (existsSync(`${shared}/golden`)) env.INSULA_SHARED = shared;
+else {
+  delete env.INSULA_SHARED;
+  process.stderr.write(
+    `shared data missing (${shared}): the tests that compare with it are reported, not run\n`,
+  );
+}
+const turbo = `${root}node_modules/turbo/bin/turbo`;
+const run = spawnSync(
+  process.execPath,
+  [turbo, "run", "test", "--concurrency=2", "--output-logs=full", ...process.argv.slice(2)],
+  {
+    cwd: root,
+    stdio: "inherit",
+    env,
+  },
+);
+process.exit(run.status ?? 1);

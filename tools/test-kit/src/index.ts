@@ -1,0 +1,5 @@
+/** Shared test helpers. Private: never a dependency of shipped code. */
+import "./setup.js";
+
+export { type Comparison, compare, type Tolerance } from "./allclose.js";
+export { describeShared, hasShared, sharedJson, sharedPath, sharedTensors } from "./shared.js";
