@@ -1,1 +1,55 @@
-export {};
+/** SigLIP, Gemma experts, flow matching and knowledge-insulation losses as ONNX graphs. */
+export {
+  type Artifact,
+  type ArtifactOptions,
+  buildArtifact,
+  type Manifest,
+  type ManifestModel,
+  type ManifestParam,
+  type ManifestTensor,
+  readArtifact,
+  writeArtifact,
+} from "./artifact.js";
+export { observationFeeds, pickFeeds, trainFeeds } from "./feeds.js";
+export {
+  type BuiltModel,
+  buildDenoiseModel,
+  buildPrefixModel,
+  type InferenceOptions,
+  serializeModel,
+} from "./inference/models.js";
+export { createSampler, type Sampler, type SamplerOptions } from "./inference/sampler.js";
+export type { ModelContext } from "./model/context.js";
+export { initParams } from "./params/init.js";
+export { toFileParams, toGraphParams } from "./params/layout.js";
+export {
+  countParams,
+  type Init,
+  isExpert,
+  type ParamGroup,
+  type ParamSpec,
+  paramSpecs,
+  stackedShape,
+} from "./params/spec.js";
+export type {
+  FlowDraws,
+  LossMetrics,
+  ParamTree,
+  StepMetrics,
+  TrainBatch,
+  TrainSession,
+  TrainState,
+} from "./train-session.js";
+export type { Losses, LossOptions } from "./training/losses.js";
+export {
+  buildOptimizer,
+  DEFAULT_OPTIMIZER,
+  type OptimizerOptions,
+  type Trainable,
+} from "./training/optimizer-model.js";
+export { createTrainSession, type TrainSessionOptions } from "./training/session.js";
+export {
+  buildTrainingModel,
+  type TrainingModel,
+  type TrainingModelOptions,
+} from "./training/training-model.js";

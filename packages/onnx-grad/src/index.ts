@@ -1,1 +1,47 @@
-export {};
+/** ONNX graph builder with reverse-mode differentiation. */
+export { checkpoint } from "./checkpoint.js";
+export { type CustomVjp, customVjp } from "./custom-vjp.js";
+export { GraphError } from "./error.js";
+export { grad } from "./grad.js";
+export {
+  type Attribute,
+  addNode,
+  addOp,
+  constant,
+  createGraph,
+  type DType,
+  type Graph,
+  input,
+  isFloat,
+  type Node,
+  type OpRule,
+  scalar,
+  type Value,
+  type Vjp,
+  type VjpContext,
+  withScope,
+} from "./graph.js";
+export { ancestors, executedInputs, resolveAlias } from "./live.js";
+export { and, equal, greater, less, lessOrEqual, not, or } from "./ops/compare.js";
+export { add, div, maximum, minimum, mul, type Operand, sub, where } from "./ops/elementwise.js";
+export { gather, gatherElements, scatterAdd } from "./ops/gather.js";
+export { matmul, matrixTranspose } from "./ops/matmul.js";
+export { layerNorm, rmsNormalize } from "./ops/normalization.js";
+export { argMax, cumSum, meanAll, reduceMax, reduceMean, reduceSum, sumAll } from "./ops/reduce.js";
+export { concat, expand, reshape, slice, split, stopGradient, transpose, zeros } from "./ops/shape.js";
+export { logSoftmax, softmax } from "./ops/softmax.js";
+export {
+  cast,
+  cos,
+  exp,
+  geluTanh,
+  log,
+  neg,
+  reciprocal,
+  sigmoid,
+  silu,
+  sin,
+  sqrt,
+  tanh,
+} from "./ops/unary.js";
+export { IR_VERSION, OPSET, type SerializedModel, serialize } from "./serialize.js";

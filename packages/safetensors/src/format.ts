@@ -78,7 +78,7 @@ export function parseHeader(bytes: Uint8Array, fileSize: number, source = "safet
 /** A tensor from the bytes of its range (copied, so that alignment does not matter). */
 export function tensorFromBytes(info: TensorInfo, bytes: Uint8Array): FileTensor {
   const Storage = storageOf(info.dtype);
-  const copy = bytes.slice();
+  const copy = new Uint8Array(bytes); // not slice(): a Buffer's would share memory and alignment
   return { data: new Storage(copy.buffer, 0, sizeOf(info.shape)), shape: info.shape, dtype: info.dtype };
 }
 

@@ -56,6 +56,12 @@ test("files are written whole and read tensor by tensor", async () => {
   expect((await readSafetensors(path)).get("mask")!.dtype).toBe("BOOL");
 });
 
+test("a Buffer at an odd offset parses like any other bytes", () => {
+  const bytes = serializeSafetensors([["w", f32([1, 2], [2])]]);
+  const shifted = Buffer.concat([Buffer.of(0), bytes]).subarray(1);
+  expect(parseSafetensors(shifted).get("w")!.data).toEqual(Float32Array.of(1, 2));
+});
+
 test("hostile headers are refused with the file's name", async () => {
   const make = (json: string, extra = 0) => {
     const text = new TextEncoder().encode(json);

@@ -1,0 +1,85 @@
+/**
+ * @file Action sampling: the prefix once, then Euler steps from noise (t = 1) to actions (t = 0).
+ */
+import { configModelType, type ModelConfig, type NdArray, type Observation } from "@insula/model-types";
+import { createSession, type Device, type Tensor, tensor } from "@insula/ort-session";
+import { observationFeeds, pickFeeds } from "../feeds.js";
+import { toGraphParams } from "../params/layout.js";
+import { paramSpecs } from "../params/spec.js";
+import type { ParamTree } from "../train-session.js";
+import { buildDenoiseModel, buildPrefixModel, type InferenceOptions, serializeModel } from "./models.js";
+
+export interface SamplerOptions extends InferenceOptions {
+  config: ModelConfig;
+  params: ParamTree;
+  device?: Device;
+  threads?: number;
+}
+
+export interface Sampler {
+  /**
+   * Sample actions.
+   * @param noise `[b, h, d]`, N(0, 1)
+   * @param numSteps Euler steps, default 10
+   * @returns `[b, h, d]`, normalised
+   */
+  sample(
+    observation: Observation,
+    noise: NdArray<Float32Array>,
+    options?: { numSteps?: number },
+  ): Promise<NdArray<Float32Array>>;
+  release(): Promise<void>;
+}
+
+/** A sampler over fresh sessions. */
+export async function createSampler({
+  config,
+  params,
+  device = "cpu",
+  threads,
+  ...options
+}: SamplerOptions): Promise<Sampler> {
+  const sessionOptions = { device, ...(threads ? { threads } : {}) };
+  const open = (built: ReturnType<typeof buildPrefixModel>, name: string) =>
+    createSession(serializeModel(built, name).bytes, sessionOptions);
+  const prefix = await open(buildPrefixModel(config, options), "prefix_model");
+  const denoise = await open(buildDenoiseModel(config, options), "denoise_model");
+  const weights = new Map(
+    [...toGraphParams(paramSpecs(config), params)].map(([name, { data, shape }]) => [
+      name,
+      tensor(data, shape),
+    ]),
+  );
+  const isParam = (name: string) => weights.has(name);
+  const withParams = (session: typeof prefix, feeds: Record<string, Tensor>) => {
+    for (const { name } of session.inputs) if (isParam(name)) feeds[name] = weights.get(name)!;
+    return feeds;
+  };
+  const needsState = configModelType(config) === "pi0";
+  return {
+    async sample(observation, noise, { numSteps = 10 } = {}) {
+      const given = observationFeeds(observation);
+      const cache = await prefix.run(withParams(prefix, pickFeeds(prefix.inputs, given, isParam)));
+      const x = noise.data.slice();
+      const [b] = noise.shape as [number];
+      const dt = Math.fround(-1 / numSteps);
+      // openpi: float32 time, from 1 while t ≥ -dt/2.
+      for (let t = 1; t >= -dt / 2; t = Math.fround(t + dt)) {
+        const feeds: Record<string, Tensor> = {
+          ...cache,
+          x_t: tensor(x, noise.shape),
+          time: tensor(new Float32Array(b).fill(t), [b]),
+          ...(needsState ? { state: given["state"]! } : {}),
+        };
+        const { v_t } = await denoise.run(withParams(denoise, feeds));
+        const v = v_t!.data as Float32Array;
+        for (let i = 0; i < x.length; i++) x[i] = Math.fround(x[i]! + Math.fround(dt * v[i]!));
+      }
+      return { data: x, shape: noise.shape };
+    },
+    async release() {
+      await prefix.release();
+      await denoise.release();
+    },
+  };
+}

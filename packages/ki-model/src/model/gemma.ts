@@ -1,0 +1,67 @@
+/**
+ * @file Gemma layers (openpi `models/gemma.py`), the two halves that both stacks share: projections with
+ * rotary positions, and the gated feed-forward network.
+ */
+import type { GemmaConfig } from "@insula/model-types";
+import { geluTanh, matmul, mul, reshape, split, type Value } from "@insula/onnx-grad";
+import type { ModelContext } from "./context.js";
+import { applyRope, type RopeTables, scaleTables } from "./rope.js";
+
+/** Keys (after rotation) and values of one layer, `[b, t, kvHeads, headDim]` each. */
+export interface KeysValues {
+  k: Value;
+  v: Value;
+}
+
+const LAYERS = "PaliGemma/llm/layers";
+
+/** `""` for the VLM, `"_1"` for the action expert: openpi's suffix on parameter names. */
+export type Stack = "" | "_1";
+
+/** Queries (rotated and scaled by headDim^-½), keys (rotated) and values of `x` `[b, t, d]`. */
+export function projectQkv(
+  { param }: ModelContext,
+  { numHeads: n, numKvHeads: kv, headDim: h }: GemmaConfig,
+  stack: Stack,
+  layer: number,
+  x: Value,
+  rope: RopeTables,
+): KeysValues & { q: Value } {
+  const [b, t] = x.shape as [number, number];
+  let parts: readonly Value[];
+  if (n === kv) {
+    parts = split(matmul(x, param(`${LAYERS}/attn/qkv_einsum${stack}/w`, layer)), [n * h, n * h, n * h], 2);
+  } else {
+    const q = matmul(x, param(`${LAYERS}/attn/q_einsum${stack}/w`, layer));
+    parts = [q, ...split(matmul(x, param(`${LAYERS}/attn/kv_einsum${stack}/w`, layer)), [kv * h, kv * h], 2)];
+  }
+  const [q, k, v] = parts as [Value, Value, Value];
+  return {
+    q: applyRope(reshape(q, [b, t, n, h]), scaleTables(rope, h ** -0.5)),
+    k: applyRope(reshape(k, [b, t, kv, h]), rope),
+    v: reshape(v, [b, t, kv, h]),
+  };
+}
+
+/** The attention's output projection. */
+export function projectOut({ param }: ModelContext, stack: Stack, layer: number, attended: Value): Value {
+  return matmul(attended, param(`${LAYERS}/attn/attn_vec_einsum${stack}/w`, layer));
+}
+
+/** GeGLU: gelu(x·W₀) ∘ (x·W₁) · W₂. */
+export function feedForward(
+  { param }: ModelContext,
+  { mlpDim }: GemmaConfig,
+  stack: Stack,
+  layer: number,
+  x: Value,
+): Value {
+  const gated = matmul(x, param(`${LAYERS}/mlp${stack}/gating_einsum`, layer));
+  const [gate, up] = split(gated, [mlpDim, mlpDim], 2) as [Value, Value];
+  return matmul(mul(geluTanh(gate), up), param(`${LAYERS}/mlp${stack}/linear`, layer));
+}
+
+/** Path of a layer's norm. */
+export function layerNormPath(name: "pre_attention_norm" | "pre_ffw_norm", stack: Stack): string {
+  return `${LAYERS}/${name}${stack}`;
+}

@@ -1,0 +1,172 @@
+/**
+ * @file The VLM's stream: images and text (and, in training with insulation, the FAST tokens behind the
+ * prompt) through Gemma. Nothing here ever sees the action expert's tokens, so this stream is the same
+ * function in training and at inference, with and without them.
+ */
+import {
+  add,
+  and,
+  cast,
+  checkpoint,
+  concat,
+  constant,
+  cumSum,
+  equal,
+  expand,
+  gather,
+  input,
+  lessOrEqual,
+  mul,
+  reshape,
+  split,
+  sub,
+  type Value,
+  withScope,
+} from "@insula/onnx-grad";
+import { attention, maskBias } from "./attention.js";
+import type { ModelContext } from "./context.js";
+import { feedForward, type KeysValues, layerNormPath, projectOut, projectQkv } from "./gemma.js";
+import { rmsNorm } from "./linear.js";
+import { ropeTables } from "./rope.js";
+import { normalizePixels, siglip } from "./siglip.js";
+
+/** The VLM's input sequence: s = cameras · patches + maxTokenLen. */
+export interface PrefixTokens {
+  /** `[b, s, vlmWidth]` */
+  embed: Value;
+  /** bool `[b, s]`: camera exists, token is real. */
+  valid: Value;
+  /** int32 `[b, s]`: 0 bidirectional, 1 causal; absent when all is bidirectional. */
+  ar: Value | undefined;
+  /** Where the text begins. */
+  textStart: number;
+}
+
+/** The token inputs of a graph. */
+export interface TextInputs {
+  /** int32 `[b, l]` */
+  tokens: Value;
+  /** bool `[b, l]` */
+  mask: Value;
+  /** int32 `[b, l]` */
+  ar?: Value;
+}
+
+/** Declare the text inputs under openpi's names. */
+export function textInputs({ graph, batchSize, config }: ModelContext, withAr: boolean): TextInputs {
+  const shape = [batchSize, config.maxTokenLen];
+  return {
+    tokens: input(graph, "tokenized_prompt", "int32", shape),
+    mask: input(graph, "tokenized_prompt_mask", "bool", shape),
+    ...(withAr ? { ar: input(graph, "token_ar_mask", "int32", shape) } : {}),
+  };
+}
+
+/** Rows of the embedding table times √width, `[…ids, width]`. */
+export function embedTokens({ param, config }: ModelContext, ids: Value): Value {
+  return mul(
+    gather(param("PaliGemma/llm/embedder/input_embedding"), cast(ids, "int64")),
+    Math.sqrt(config.vlm.width),
+  );
+}
+
+/** Declare the image inputs and embed images and text (openpi `embed_prefix`). */
+export function embedPrefix(context: ModelContext, text: TextInputs): PrefixTokens {
+  const { graph, batchSize: b, config, imageKeys } = context;
+  const patches = (config.imageSize / config.siglip.patchSize) ** 2;
+  const c = imageKeys.length;
+  const shape = [b, config.imageSize, config.imageSize, 3];
+  const images = imageKeys.map((key) => input(graph, `images/${key}`, "uint8", shape));
+  const masks = imageKeys.map((key) => input(graph, `image_masks/${key}`, "bool", [b]));
+  // One pass of the tower over all cameras, then camera by camera along the token axis.
+  const features = siglip(context, normalizePixels(concat(images, 0))); // [c·b, patches, w]
+  const byCamera = split(features, Array<number>(c).fill(b), 0);
+  const embed = concat([...byCamera, embedTokens(context, text.tokens)], 1);
+  const imageValid = masks.map((m) => expand(reshape(m, [b, 1]), [b, patches]));
+  const imageAr = text.ar && expand(constant(graph, [0], [1, 1], "int32"), [b, c * patches]);
+  return {
+    embed: context.tap("prefix_embed", embed),
+    valid: context.tap("prefix_mask", concat([...imageValid, text.mask], 1)),
+    ar: text.ar && imageAr && concat([imageAr, text.ar], 1),
+    textStart: c * patches,
+  };
+}
+
+/** What queries may see and where tokens stand. */
+export interface PrefixGeometry {
+  /** bool `[b, s, s]` */
+  visible: Value;
+  /** int32 `[b, s]` */
+  positions: Value;
+  /** bool `[b, s]`: valid and bidirectional, what the action expert may see. */
+  promptValid: Value;
+}
+
+/**
+ * openpi's `make_attn_mask`: i sees j when both are valid and cumsum(ar)ⱼ ≤ cumsum(ar)ᵢ. Positions count
+ * valid tokens, so padding and missing cameras take none.
+ */
+export function prefixGeometry({ valid, ar }: Pick<PrefixTokens, "valid" | "ar">): PrefixGeometry {
+  const [b, s] = valid.shape as [number, number];
+  const both = and(reshape(valid, [b, s, 1]), reshape(valid, [b, 1, s]));
+  const positions = sub(cumSum(cast(valid, "int32"), 1), 1);
+  if (!ar) return { visible: both, positions, promptValid: valid };
+  const block = cumSum(ar, 1);
+  const order = lessOrEqual(reshape(block, [b, 1, s]), reshape(block, [b, s, 1]));
+  return { visible: and(order, both), positions, promptValid: and(valid, equal(block, 0)) };
+}
+
+/** The VLM's result: what the expert reads, and the last hidden state before the final norm. */
+export interface PrefixResult {
+  layers: readonly KeysValues[];
+  /** `[b, s, vlmWidth]` */
+  hidden: Value;
+}
+
+/** Run Gemma over the sequence. */
+export function runPrefix(
+  context: ModelContext,
+  embed: Value,
+  geometry: Pick<PrefixGeometry, "visible" | "positions">,
+  { rematerialize = false, scope = "vlm" }: { rematerialize?: boolean; scope?: string } = {},
+): PrefixResult {
+  const { graph, config } = context;
+  const layers: KeysValues[] = [];
+  return withScope(graph, scope, () => {
+    const bias = maskBias(geometry.visible);
+    const rope = ropeTables(cast(geometry.positions, "float32"), config.vlm.headDim);
+    let x = embed;
+    for (let layer = 0; layer < config.vlm.depth; layer++) {
+      const body = () =>
+        withScope(graph, `layer${layer}`, () => {
+          const { q, k, v } = projectQkv(
+            context,
+            config.vlm,
+            "",
+            layer,
+            rmsNorm(context, layerNormPath("pre_attention_norm", ""), x, layer),
+            rope,
+          );
+          layers.push({ k, v });
+          const y = add(x, projectOut(context, "", layer, attention(q, k, v, bias)));
+          return add(
+            y,
+            feedForward(
+              context,
+              config.vlm,
+              "",
+              layer,
+              rmsNorm(context, layerNormPath("pre_ffw_norm", ""), y, layer),
+            ),
+          );
+        });
+      x = rematerialize ? checkpoint(graph, `${scope}/layer${layer}`, body) : body();
+    }
+    return { layers, hidden: x };
+  });
+}
+
+/** The VLM's final norm. */
+export function finalNorm(context: ModelContext, hidden: Value): Value {
+  return rmsNorm(context, "PaliGemma/llm/final_norm", hidden);
+}

@@ -1,0 +1,149 @@
+/**
+ * @file The action expert's stream: noisy actions (and, in pi0, the state) attend to the VLM's keys and values
+ * layer by layer and to each other, never to FAST tokens (openpi `models/pi0.py`).
+ */
+import { configModelType } from "@insula/model-types";
+import {
+  add,
+  cast,
+  checkpoint,
+  concat,
+  constant,
+  expand,
+  mul,
+  reduceSum,
+  reshape,
+  silu,
+  slice,
+  type Value,
+  withScope,
+} from "@insula/onnx-grad";
+import { attention, maskBias } from "./attention.js";
+import type { ModelContext } from "./context.js";
+import { feedForward, type KeysValues, layerNormPath, projectOut, projectQkv } from "./gemma.js";
+import { adaptiveRmsNorm, linear, rmsNorm } from "./linear.js";
+import { ropeTables } from "./rope.js";
+import { timeEmbedding } from "./time-embedding.js";
+
+/** The expert's input tokens: a = actionHorizon, and in pi0 one more in front for the state. */
+export interface SuffixTokens {
+  /** `[b, a, expertWidth]` */
+  embed: Value;
+  /** `[b, expertWidth]`: the condition of the adaptive norms; absent in pi0. */
+  cond: Value | undefined;
+  /** Rows before the first action token. */
+  stateTokens: number;
+}
+
+/** Embed noisy actions `[b, h, d]`, flow time `[b]` and, in pi0, the state `[b, d]` (openpi `embed_suffix`). */
+export function embedSuffix(
+  context: ModelContext,
+  inputs: { xT: Value; time: Value; state?: Value },
+): SuffixTokens {
+  const { config, graph, tap } = context;
+  const { xT, time, state } = inputs;
+  const [b, h] = xT.shape as [number, number];
+  const w = config.expert.width;
+  return withScope(graph, "embed_suffix", () => {
+    const actions = linear(context, "action_in_proj", xT);
+    const t = timeEmbedding(time, w);
+    if (configModelType(config) !== "pi0") {
+      const cond = silu(linear(context, "time_mlp_out", silu(linear(context, "time_mlp_in", t))));
+      tap("adarms_cond", cond);
+      return { embed: tap("suffix_embed", actions), cond, stateTokens: 0 };
+    }
+    const stateToken = reshape(linear(context, "state_proj", state!), [b, 1, w]);
+    const withTime = concat([actions, expand(reshape(t, [b, 1, w]), [b, h, w])], 2);
+    const mixed = linear(
+      context,
+      "action_time_mlp_out",
+      silu(linear(context, "action_time_mlp_in", withTime)),
+    );
+    return { embed: tap("suffix_embed", concat([stateToken, mixed], 1)), cond: undefined, stateTokens: 1 };
+  });
+}
+
+/** What the expert sees of the prefix. */
+export interface SuffixGeometry {
+  /** bool `[b, a, s + a]` */
+  visible: Value;
+  /** int32 `[b, a]`: counted on from the valid prompt tokens, parallel to FAST tokens, as at inference. */
+  positions: Value;
+}
+
+/** Masks and positions of the expert's rows. `promptValid` is bool `[b, s]`. */
+export function suffixGeometry(promptValid: Value, { embed, stateTokens }: SuffixTokens): SuffixGeometry {
+  const { graph } = promptValid;
+  const [b, s] = promptValid.shape as [number, number];
+  const a = embed.shape[1]!;
+  const prompt = expand(reshape(promptValid, [b, 1, s]), [b, a, s]);
+  // openpi's suffix ar mask: the state token and the first action open a block each, the actions see each other.
+  const own = constant(
+    graph,
+    Array.from({ length: a * a }, (_, i) =>
+      i % a < stateTokens || Math.floor(i / a) >= stateTokens ? 1 : 0,
+    ),
+    [1, a, a],
+    "bool",
+  );
+  const steps = constant(
+    graph,
+    Array.from({ length: a }, (_, i) => i),
+    [1, a],
+    "int32",
+  );
+  const start = cast(reduceSum(cast(promptValid, "float32"), [1], true), "int32"); // counts are exact in float32
+  return { visible: concat([prompt, expand(own, [b, a, a])], 2), positions: add(start, steps) };
+}
+
+/**
+ * Run the expert over its tokens.
+ * @param prefix the VLM's keys and values per layer, `[b, s, kv, h]`
+ * @returns the hidden state after the final norm, `[b, a, expertWidth]`, and the full keys and values per layer
+ */
+export function runSuffix(
+  context: ModelContext,
+  tokens: SuffixTokens,
+  prefix: readonly KeysValues[],
+  geometry: SuffixGeometry,
+  { rematerialize = false }: { rematerialize?: boolean } = {},
+): { hidden: Value; layers: readonly KeysValues[] } {
+  const { graph, config } = context;
+  const layers: KeysValues[] = [];
+  const norm = (path: string, x: Value, layer?: number): { y: Value; gate?: Value } =>
+    tokens.cond
+      ? adaptiveRmsNorm(context, path, x, tokens.cond, layer)
+      : { y: rmsNorm(context, path, x, layer) };
+  const residual = (x: Value, y: Value, gate?: Value) => add(x, gate ? mul(y, gate) : y);
+  return withScope(graph, "expert", () => {
+    const bias = maskBias(geometry.visible);
+    const rope = ropeTables(cast(geometry.positions, "float32"), config.expert.headDim);
+    let x = tokens.embed;
+    for (let layer = 0; layer < config.expert.depth; layer++) {
+      const body = () =>
+        withScope(graph, `layer${layer}`, () => {
+          const attn = norm(layerNormPath("pre_attention_norm", "_1"), x, layer);
+          const own = projectQkv(context, config.expert, "_1", layer, attn.y, rope);
+          const { k, v } = prefix[layer]!;
+          const all = { k: concat([k, own.k], 1), v: concat([v, own.v], 1) };
+          layers.push(all);
+          const y = residual(
+            x,
+            projectOut(context, "_1", layer, attention(own.q, all.k, all.v, bias)),
+            attn.gate,
+          );
+          const ffw = norm(layerNormPath("pre_ffw_norm", "_1"), y, layer);
+          return residual(y, feedForward(context, config.expert, "_1", layer, ffw.y), ffw.gate);
+        });
+      x = rematerialize ? checkpoint(graph, `expert/layer${layer}`, body) : body();
+    }
+    return { hidden: norm("PaliGemma/llm/final_norm_1", x).y, layers };
+  });
+}
+
+/** Velocity `[b, h, d]` from the expert's hidden state. */
+export function velocity(context: ModelContext, hidden: Value): Value {
+  const { actionHorizon } = context.config;
+  const a = hidden.shape[1]!;
+  return linear(context, "action_out_proj", slice(hidden, a - actionHorizon, actionHorizon, 1));
+}

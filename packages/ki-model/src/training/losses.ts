@@ -1,0 +1,188 @@
+/**
+ * @file The forward pass of each model type, from inputs to losses.
+ *
+ * Knowledge insulation (arXiv:2505.23705) is where the two streams meet: the expert reads the VLM's keys and
+ * values through `stopGradient`, in every layer, and sees the prompt but never the FAST tokens. With the
+ * expert's rows invisible to the VLM, one pass computes both losses; `kiForm: "two-pass"` runs the VLM once
+ * for each, as the literature writes it, and gives the same numbers.
+ */
+import { configModelType } from "@insula/model-types";
+import {
+  add,
+  and,
+  concat,
+  constant,
+  expand,
+  input,
+  mul,
+  reshape,
+  slice,
+  stopGradient,
+  type Value,
+} from "@insula/onnx-grad";
+import type { ModelContext } from "../model/context.js";
+import type { KeysValues } from "../model/gemma.js";
+import {
+  embedPrefix,
+  finalNorm,
+  type PrefixGeometry,
+  prefixGeometry,
+  runPrefix,
+  textInputs,
+} from "../model/prefix.js";
+import { embedSuffix, runSuffix, suffixGeometry, velocity } from "../model/suffix.js";
+import { fastLoss, textLogits } from "./fast-loss.js";
+import { flowInputs, flowLoss } from "./flow-loss.js";
+
+export interface LossOptions {
+  /** Bound on FAST targets per sample; default maxTokenLen − 1. */
+  lossRows?: number;
+  /** Recompute each layer in the backward pass instead of keeping its inner values. */
+  rematerialize?: boolean;
+  /** The expert reads stop-gradient features. Default: exactly for pi05_ki. Off only to show what it prevents. */
+  insulate?: boolean;
+}
+
+/** Scalars of the forward pass; those that the model type does not have are absent. */
+export interface Losses {
+  total: Value;
+  action_loss?: Value;
+  fast_loss?: Value;
+  fast_accuracy?: Value;
+}
+
+/** Build the forward pass of the context's model type. */
+export function buildLosses(context: ModelContext, options: LossOptions = {}): Losses {
+  const type = configModelType(context.config);
+  return type === "pi0_fast" ? autoregressiveLosses(context, options) : flowLosses(context, options);
+}
+
+/** pi0, pi05 and pi05_ki. */
+function flowLosses(context: ModelContext, options: LossOptions): Losses {
+  const { config, graph, batchSize: b, tap } = context;
+  const ki = config.knowledgeInsulation;
+  const { rematerialize = false, insulate = ki, lossRows = config.maxTokenLen - 1 } = options;
+  const text = textInputs(context, ki);
+  const lossMask = ki ? input(graph, "token_loss_mask", "bool", [b, config.maxTokenLen]) : undefined;
+  const state =
+    configModelType(config) === "pi0" ? input(graph, "state", "float32", [b, config.actionDim]) : undefined;
+  const flow = flowInputs(context);
+
+  const prefix = embedPrefix(context, text);
+  const geometry = prefixGeometry(prefix);
+  const vlm = runPrefix(context, prefix.embed, geometry, { rematerialize });
+  tapGeometry(context, "vlm", geometry);
+  tap("prefix_out", finalNorm(context, vlm.hidden));
+
+  const suffix = embedSuffix(context, { xT: flow.xT, time: flow.time, ...(state ? { state } : {}) });
+  let { layers } = vlm;
+  if (ki && config.kiForm === "two-pass") {
+    const second = promptOnly(geometry);
+    layers = runPrefix(context, prefix.embed, second, { rematerialize, scope: "vlm_prompt" }).layers;
+  }
+  if (insulate) layers = layers.map(insulated);
+  const seen = suffixGeometry(geometry.promptValid, suffix);
+  tapJointMask(context, geometry, seen.visible);
+  tap("positions", concat([geometry.positions, seen.positions], 1));
+  const expert = runSuffix(context, suffix, layers, seen, { rematerialize });
+  expert.layers.forEach(({ k, v }, i) => {
+    tap(`kv_k/${i}`, k);
+    tap(`kv_v/${i}`, v);
+  });
+  tap("suffix_out", expert.hidden);
+  const action = flowLoss(context, velocity(context, expert.hidden), flow);
+  if (!lossMask) return { total: action, action_loss: action };
+
+  const fast = fastLoss(context, {
+    hidden: vlm.hidden,
+    tokens: text.tokens,
+    lossMask,
+    textStart: prefix.textStart,
+    rows: lossRows,
+  });
+  tap("logits", textLogits(context, vlm.hidden, prefix.textStart));
+  return {
+    total: add(action, mul(fast.loss, config.kiFastTokenLossWeight)),
+    action_loss: action,
+    fast_loss: fast.loss,
+    fast_accuracy: fast.accuracy,
+  };
+}
+
+/** Keys and values that no gradient leaves. */
+function insulated({ k, v }: KeysValues): KeysValues {
+  return { k: stopGradient(k), v: stopGradient(v) };
+}
+
+/** The same sequence with the FAST tokens taken out: the second pass of the two-pass form. */
+function promptOnly({
+  promptValid,
+  positions,
+  visible,
+}: PrefixGeometry): Pick<PrefixGeometry, "visible" | "positions"> {
+  const [b, s] = promptValid.shape as [number, number];
+  const prompt = and(reshape(promptValid, [b, s, 1]), reshape(promptValid, [b, 1, s]));
+  return { visible: and(visible, prompt), positions };
+}
+
+/** pi0_fast: next-token prediction over the whole sequence but its last token; positions count padding too. */
+function autoregressiveLosses(
+  context: ModelContext,
+  { lossRows, rematerialize = false }: LossOptions,
+): Losses {
+  const { config, graph, batchSize: b, tap } = context;
+  const text = textInputs(context, true);
+  const lossMask = input(graph, "token_loss_mask", "bool", [b, config.maxTokenLen]);
+  const prefix = embedPrefix(context, text);
+  tap("embed", prefix.embed);
+  tap("input_mask", prefix.valid);
+  tap("ar_mask", prefix.ar!);
+  const whole = prefixGeometry(prefix);
+  tap("attn_mask", whole.visible);
+  const s = prefix.embed.shape[1]! - 1;
+  const positions = expand(
+    constant(
+      graph,
+      Array.from({ length: s }, (_, i) => i),
+      [1, s],
+      "int32",
+    ),
+    [b, s],
+  );
+  const visible = slice(slice(whole.visible, 0, s, 1), 0, s, 2);
+  const { hidden } = runPrefix(
+    context,
+    slice(prefix.embed, 0, s, 1),
+    { visible, positions },
+    { rematerialize },
+  );
+  tap("pre_logits", finalNorm(context, hidden));
+  tap("logits", textLogits(context, hidden, prefix.textStart));
+  const fast = fastLoss(context, {
+    hidden,
+    tokens: text.tokens,
+    lossMask,
+    textStart: prefix.textStart,
+    rows: lossRows ?? config.maxTokenLen - 1,
+  });
+  return { total: fast.loss, fast_loss: fast.loss, fast_accuracy: fast.accuracy };
+}
+
+function tapGeometry({ tap }: ModelContext, name: string, { visible, positions }: PrefixGeometry): void {
+  tap(`attn_mask_${name}`, visible);
+  tap(`positions_${name}`, positions);
+}
+
+/** The joint mask `[b, s + a, s + a]` that the two separate attentions amount to. */
+function tapJointMask(
+  { tap, graph }: ModelContext,
+  { visible, promptValid }: PrefixGeometry,
+  suffixVisible: Value,
+): void {
+  const [b, s] = visible.shape as [number, number];
+  const a = suffixVisible.shape[1]!;
+  const none = expand(constant(graph, [0], [1, 1, 1], "bool"), [b, s, a]);
+  tap("attn_mask", concat([concat([visible, none], 2), suffixVisible], 1));
+  const prompt = and(reshape(promptValid, [b, s, 1]), reshape(promptValid, [b, 1, s]));
+  tap("attn_mask_pass2", concat([concat([prompt, none], 2), suffixVisible], 1));
+}

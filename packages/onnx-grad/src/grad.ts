@@ -1,0 +1,71 @@
+/**
+ * @file Reverse-mode differentiation. The gradient is more graph: `grad` walks the nodes from the loss back to
+ * the parameters, and each operator's rule adds the nodes of its vector-Jacobian product.
+ *
+ * A gradient that does not exist is *absent*: where no differentiable path leads from the loss to a parameter
+ * nothing is added to the graph, and the result says so with `undefined` instead of zeros.
+ */
+
+import { recompute } from "./checkpoint.js";
+import { GraphError } from "./error.js";
+import { type Block, isFloat, type Node, sameShape, scalar, show, type Value, withScope } from "./graph.js";
+import { add } from "./ops/elementwise.js";
+
+/**
+ * Gradients of the scalar `loss` with respect to each of `wrt`, in order; undefined where none flows.
+ * @throws GraphError `grad/loss` when `loss` is not a float scalar, `graph/foreign` when one of `wrt` is of
+ *   another graph, `grad/rule` when an operator's rule returns a gradient that does not fit its input.
+ */
+export function grad(loss: Value, wrt: readonly Value[]): (Value | undefined)[] {
+  if (loss.shape.length !== 0 || !isFloat(loss.dtype)) {
+    throw new GraphError(
+      "grad/loss",
+      `grad: the loss must be a float scalar, '${loss.name}' is ${loss.dtype}${show(loss.shape)}`,
+    );
+  }
+  const { graph } = loss;
+  for (const p of wrt) {
+    if (p.graph !== graph)
+      throw new GraphError("graph/foreign", `grad: '${p.name}' belongs to another graph than the loss`);
+  }
+  const active = dependents(graph.nodes, wrt);
+  const gradients = new Map<Value, Value>([[loss, scalar(graph, 1, loss.dtype)]]);
+  const recomputed = new Map<Block, Map<Value, Value>>();
+  withScope(graph, "grad", () => {
+    for (const node of graph.nodes.slice().reverse()) {
+      const grads = node.outputs.map((y) => gradients.get(y));
+      if (!node.rule.vjp || !node.outputs.some((y, i) => grads[i] && active.has(y))) continue;
+      let { inputs, outputs } = node;
+      if (node.block) {
+        let again = recomputed.get(node.block);
+        if (!again) recomputed.set(node.block, (again = recompute(node.block)));
+        inputs = inputs.map((x) => again.get(x) ?? x);
+        outputs = outputs.map((y) => again.get(y) ?? y);
+      }
+      const results = node.rule.vjp({ inputs, outputs, grads, attributes: node.attributes });
+      node.inputs.forEach((x, i) => {
+        const g = results[i];
+        if (!g || !active.has(x)) return;
+        if (g.dtype !== x.dtype || !sameShape(g.shape, x.shape)) {
+          throw new GraphError(
+            "grad/rule",
+            `${node.rule.type}: gradient of '${x.name}' is ${g.dtype}${show(g.shape)}, expected ${x.dtype}${show(x.shape)}`,
+          );
+        }
+        const known = gradients.get(x);
+        gradients.set(x, known ? add(known, g) : g);
+      });
+    }
+  });
+  return wrt.map((p) => gradients.get(p));
+}
+
+/** Everything that a float path leads to from `sources`, themselves included. */
+function dependents(nodes: readonly Node[], sources: readonly Value[]): Set<Value> {
+  const set = new Set(sources);
+  for (const node of nodes) {
+    if (!node.rule.vjp || !node.inputs.some((x) => set.has(x))) continue;
+    for (const y of node.outputs) if (isFloat(y.dtype)) set.add(y);
+  }
+  return set;
+}

@@ -1,0 +1,63 @@
+/**
+ * @file Normalisations over the last axis.
+ */
+
+import { unbroadcast } from "../broadcast.js";
+import { customVjp } from "../custom-vjp.js";
+import { GraphError } from "../error.js";
+import { addNode, type OpRule, show, type Value } from "../graph.js";
+import { add, mul, sub } from "./elementwise.js";
+import { reduceMean } from "./reduce.js";
+import { zeros } from "./shape.js";
+import { cast, reciprocal, sqrt } from "./unary.js";
+
+const LAYER_NORM: OpRule = {
+  type: "LayerNormalization",
+  // x̂ = (x − mean)·r;  dx = r·(ĝ − mean(ĝ) − x̂·mean(ĝ∘x̂)), ĝ = g∘scale
+  vjp: ({ inputs, outputs, grads: [g, gMean, gInvStd] }) => {
+    const [x, scale] = inputs as [Value, Value];
+    // Mean and inverse deviation are float32 whatever x is.
+    const [mean, invStd] = outputs.slice(1).map((s) => cast(s, x.dtype)) as [Value, Value];
+    const normal = mul(sub(x, mean), invStd);
+    const scaled = mul(g ?? zeros(x), scale);
+    const centred = sub(
+      sub(scaled, reduceMean(scaled, [-1], true)),
+      mul(normal, reduceMean(mul(scaled, normal), [-1], true)),
+    );
+    let dx = mul(centred, invStd);
+    // The statistics are read by the first gradient alone: these two terms are part of a second one.
+    const each = 1 / x.shape.at(-1)!;
+    if (gMean) dx = add(dx, mul(cast(gMean, x.dtype), each));
+    if (gInvStd) dx = sub(dx, mul(normal, mul(mul(cast(gInvStd, x.dtype), each), mul(invStd, invStd))));
+    return [dx, g && unbroadcast(mul(g, normal), scale.shape), g && unbroadcast(g, scale.shape)];
+  },
+};
+
+/** Layer normalisation over the last axis: `(x − mean)/√(var + epsilon) · scale + bias`, scale and bias `[d]`. */
+export function layerNorm(x: Value, scale: Value, bias: Value, epsilon: number): Value {
+  const d = x.shape.at(-1)!;
+  for (const p of [scale, bias]) {
+    if (p.shape.length !== 1 || p.shape[0] !== d) {
+      throw new GraphError(
+        "graph/shape",
+        `LayerNormalization: '${p.name}' is ${show(p.shape)}, expected [${d}]`,
+      );
+    }
+  }
+  const stats = { dtype: "float32" as const, shape: x.shape.with(-1, 1) };
+  return addNode(LAYER_NORM, [x, scale, bias], [{ dtype: x.dtype, shape: x.shape }, stats, stats], {
+    axis: { int: -1 },
+    epsilon: { float: epsilon },
+  })[0]!;
+}
+
+/** Root-mean-square normalisation over the last axis, without scale: `x / √(mean(x²) + epsilon)`. */
+export function rmsNormalize(x: Value, epsilon: number): Value {
+  const r = reciprocal(sqrt(add(reduceMean(mul(x, x), [-1], true), epsilon)));
+  const y = mul(x, r);
+  // dx = r·(g − y·mean(g∘y))
+  return customVjp(y, [x], [y, r], ({ saved, grad }) => {
+    const [out, rms] = saved as [Value, Value];
+    return [mul(rms, sub(grad, mul(out, reduceMean(mul(grad, out), [-1], true))))];
+  });
+}
