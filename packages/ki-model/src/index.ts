@@ -11,6 +11,8 @@ export {
   writeArtifact,
 } from "./artifact.js";
 export { observationFeeds, pickFeeds, trainFeeds } from "./feeds.js";
+export { buildFastDecodeModel, buildFastPrefixModel } from "./inference/fast-models.js";
+export { createFastSampler, type FastSampler, type FastSamplerOptions } from "./inference/fast-sampler.js";
 export {
   type BuiltModel,
   buildDenoiseModel,

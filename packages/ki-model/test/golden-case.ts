@@ -1,7 +1,7 @@
 /**
  * @file The model goldens as configurations and batches.
  */
-import { makeModelConfig, type ModelConfig, type Observation } from "@insula/model-types";
+import { type ModelConfig, makeModelConfig, type Observation } from "@insula/model-types";
 import type { FileTensor } from "@insula/safetensors";
 import { sharedJson, sharedTensors } from "@insula/test-kit";
 import type { FlowDraws, ParamTree, TrainBatch } from "../src/index.js";
@@ -9,7 +9,14 @@ import type { FlowDraws, ParamTree, TrainBatch } from "../src/index.js";
 interface CaseJson {
   case: {
     kind: "pi0" | "pi05" | "pi0fast";
-    vlm: { width: number; depth: number; mlp_dim: number; num_heads: number; num_kv_heads: number; head_dim: number };
+    vlm: {
+      width: number;
+      depth: number;
+      mlp_dim: number;
+      num_heads: number;
+      num_kv_heads: number;
+      head_dim: number;
+    };
     expert?: CaseJson["case"]["vlm"];
     siglip: { width: number; depth: number; mlp_dim: number; num_heads: number; patch: number };
     image: number;
@@ -41,7 +48,11 @@ const gemma = (g: CaseJson["case"]["vlm"]) => ({
 });
 
 /** `kind` is `model` or `ki`; the KI cases use the model cases' parameters. */
-export function goldenCase(kind: "model" | "ki", name: string, changes: Partial<ModelConfig> = {}): GoldenCase {
+export function goldenCase(
+  kind: "model" | "ki",
+  name: string,
+  changes: Partial<ModelConfig> = {},
+): GoldenCase {
   const { case: c } = sharedJson<CaseJson>("golden", "public", kind, name, "config.json");
   const config = makeModelConfig({
     pi05: c.kind === "pi05",
@@ -55,12 +66,19 @@ export function goldenCase(kind: "model" | "ki", name: string, changes: Partial<
     vocabSize: c.vocab,
     vlm: gemma(c.vlm),
     expert: gemma(c.expert ?? c.vlm),
-    siglip: { width: c.siglip.width, depth: c.siglip.depth, mlpDim: c.siglip.mlp_dim, numHeads: c.siglip.num_heads, patchSize: c.siglip.patch },
+    siglip: {
+      width: c.siglip.width,
+      depth: c.siglip.depth,
+      mlpDim: c.siglip.mlp_dim,
+      numHeads: c.siglip.num_heads,
+      patchSize: c.siglip.patch,
+    },
     ...changes,
   });
   const inputs = sharedTensors("golden", "public", kind, name, "inputs.safetensors");
   const get = (key: string) => inputs.get(key) as never;
-  const pick = (prefix: string) => Object.fromEntries(config.imageKeys.map((key) => [key, get(`${prefix}/${key}`)]));
+  const pick = (prefix: string) =>
+    Object.fromEntries(config.imageKeys.map((key) => [key, get(`${prefix}/${key}`)]));
   const observation = {
     images: pick("images"),
     imageMasks: pick("image_masks"),

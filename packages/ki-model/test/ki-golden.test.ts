@@ -1,5 +1,5 @@
-import { createSession, tensor } from "@insula/ort-session";
 import { serialize } from "@insula/onnx-grad";
+import { createSession, tensor } from "@insula/ort-session";
 import { describeShared, sharedJson, sharedTensors } from "@insula/test-kit";
 import { expect, test } from "vitest";
 import { buildTrainingModel, pickFeeds, toFileParams, toGraphParams, trainFeeds } from "../src/index.js";
@@ -10,11 +10,19 @@ describeShared("knowledge-insulated training against the reference", () => {
     for (const kiForm of ["one-pass", "two-pass"] as const) {
       test(`${name}, ${kiForm}: losses and every gradient`, async () => {
         const golden = goldenCase("ki", name, { kiForm });
-        const { fast_loss, action_loss } = sharedJson<{ fast_loss: number; action_loss: number }>("golden", "public", "ki", name, "config.json");
+        const { fast_loss, action_loss } = sharedJson<{ fast_loss: number; action_loss: number }>(
+          "golden",
+          "public",
+          "ki",
+          name,
+          "config.json",
+        );
         const model = buildTrainingModel(golden.config, { batchSize: golden.batchSize });
         const session = await createSession(serialize(model.context.graph, model.outputs).bytes);
         const weights = toGraphParams(model.context.specs, golden.params);
-        const feeds = pickFeeds(session.inputs, trainFeeds(golden.batch, golden.draws), (n) => weights.has(n));
+        const feeds = pickFeeds(session.inputs, trainFeeds(golden.batch, golden.draws), (n) =>
+          weights.has(n),
+        );
         for (const [n, { data, shape }] of weights) feeds[n] = tensor(data, shape);
         const out = await session.run(feeds);
         const relative = (a: number, e: number) => Math.abs(a - e) / Math.abs(e);

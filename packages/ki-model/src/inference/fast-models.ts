@@ -1,0 +1,137 @@
+/**
+ * @file Inference graphs of pi0_fast: fill the cache from images and prompt, then one token at a time
+ * (openpi `models/pi0_fast.py` `sample_actions`).
+ */
+import type { ModelConfig } from "@insula/model-types";
+import {
+  add,
+  argMax,
+  cast,
+  concat,
+  constant,
+  gather,
+  input,
+  matmul,
+  matrixTranspose,
+  mul,
+  reshape,
+  type Value,
+  withScope,
+} from "@insula/onnx-grad";
+import { attention, maskBias } from "../model/attention.js";
+import { createModelContext, type ModelContext } from "../model/context.js";
+import { feedForward, layerNormPath, projectOut, projectQkv } from "../model/gemma.js";
+import { rmsNorm } from "../model/linear.js";
+import {
+  embedPrefix,
+  embedTokens,
+  finalNorm,
+  prefixGeometry,
+  runPrefix,
+  textInputs,
+} from "../model/prefix.js";
+import { ropeTables } from "../model/rope.js";
+import type { BuiltModel, InferenceOptions } from "./models.js";
+
+/** Logits `[n, vocab]` of hidden rows `[n, width]`. */
+function rowLogits(context: ModelContext, rows: Value): Value {
+  return matmul(
+    finalNorm(context, rows),
+    matrixTranspose(context.param("PaliGemma/llm/embedder/input_embedding")),
+  );
+}
+
+/** `prefix_model`: `kv_k/i`, `kv_v/i` `[b, s, kv, h]`, `prefix_mask` `[b, s]` and `logits` `[b, vocab]` of the last valid token. */
+export function buildFastPrefixModel(config: ModelConfig, options: InferenceOptions): BuiltModel {
+  const context = createModelContext(config, options);
+  const { graph } = context;
+  const prefix = embedPrefix(context, textInputs(context, true));
+  const { layers, hidden } = runPrefix(context, prefix.embed, prefixGeometry(prefix));
+  const [b, s, w] = hidden.shape as [number, number, number];
+  const index = constant(graph, range(s), [1, s]);
+  const last = argMax(mul(cast(prefix.valid, "float32"), index), 1); // [b]: the last valid position
+  const rows = add(
+    last,
+    constant(
+      graph,
+      range(b).map((i) => i * s),
+      [b],
+      "int64",
+    ),
+  );
+  const outputs = new Map<string, Value>([
+    ["prefix_mask", prefix.valid],
+    ["logits", rowLogits(context, gather(reshape(hidden, [b * s, w]), rows))],
+  ]);
+  layers.forEach(({ k, v }, i) => {
+    outputs.set(`kv_k/${i}`, k);
+    outputs.set(`kv_v/${i}`, v);
+  });
+  return { context, outputs };
+}
+
+/**
+ * `decode_model`: one token `[b, 1]` at `position` `[b, 1]` against a cache of `cacheLength` rows of which
+ * `cache_mask` bool `[b, cacheLength]` may be seen → `logits` `[b, vocab]` and the token's own `new_k/i`, `new_v/i`.
+ */
+export function buildFastDecodeModel(
+  config: ModelConfig,
+  options: InferenceOptions & { cacheLength: number },
+): BuiltModel {
+  const context = createModelContext(config, options);
+  const { graph, batchSize: b } = context;
+  const { cacheLength: t } = options;
+  const { width, depth, numKvHeads, headDim } = config.vlm;
+  const token = input(graph, "token", "int32", [b, 1]);
+  const position = input(graph, "position", "int32", [b, 1]);
+  const cacheMask = input(graph, "cache_mask", "bool", [b, t]);
+  const self = constant(
+    graph,
+    range(b).map(() => 1),
+    [b, 1],
+    "bool",
+  );
+  const bias = maskBias(reshape(concat([cacheMask, self], 1), [b, 1, t + 1]));
+  const rope = ropeTables(cast(position, "float32"), headDim);
+  const outputs = new Map<string, Value>();
+  let x = embedTokens(context, token); // [b, 1, w]
+  for (let layer = 0; layer < depth; layer++) {
+    x = withScope(graph, `layer${layer}`, () => {
+      const own = projectQkv(
+        context,
+        config.vlm,
+        "",
+        layer,
+        rmsNorm(context, layerNormPath("pre_attention_norm", ""), x, layer),
+        rope,
+      );
+      outputs.set(`new_k/${layer}`, own.k);
+      outputs.set(`new_v/${layer}`, own.v);
+      const cached = (name: string) =>
+        input(graph, `${name}/${layer}`, "float32", [b, t, numKvHeads, headDim]);
+      const attended = attention(
+        own.q,
+        concat([cached("kv_k"), own.k], 1),
+        concat([cached("kv_v"), own.v], 1),
+        bias,
+      );
+      const y = add(x, projectOut(context, "", layer, attended));
+      return add(
+        y,
+        feedForward(
+          context,
+          config.vlm,
+          "",
+          layer,
+          rmsNorm(context, layerNormPath("pre_ffw_norm", ""), y, layer),
+        ),
+      );
+    });
+  }
+  outputs.set("logits", rowLogits(context, reshape(x, [b, width])));
+  return { context, outputs };
+}
+
+function range(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i);
+}
