@@ -17,25 +17,20 @@ export async function createSession(
   options: SessionOptions = {},
 ): Promise<Session> {
   const { device = "cpu" } = options;
-  const backends = ort.listSupportedBackends().map((b) => b.name);
-  if (!backends.includes(device)) {
-    throw new InsulaError(
-      "session/device",
-      `session: device '${device}' is not available in onnxruntime-node ${ort.env.versions.node ?? ""} on this machine ` +
-        `(found ${backends.join(", ")})`,
-    );
-  }
   let session: ort.InferenceSession;
   try {
     session = await (typeof model === "string"
       ? ort.InferenceSession.create(model, toOrtOptions(options))
       : ort.InferenceSession.create(model, toOrtOptions(options)));
   } catch (cause) {
-    throw new InsulaError(
-      "session/create",
-      `session: ONNX Runtime refused the model: ${(cause as Error).message}`,
-      { cause },
-    );
+    const { message } = cause as Error;
+    // The provider's own library, or one of CUDA's, is missing.
+    if (device === "cuda" && /providers_(shared|cuda)|CUDA|cudnn/i.test(message)) {
+      throw new InsulaError("session/device", `session: device 'cuda' does not load here: ${message}`, {
+        cause,
+      });
+    }
+    throw new InsulaError("session/create", `session: ONNX Runtime refused the model: ${message}`, { cause });
   }
   const inputs = session.inputMetadata.map(slot);
   const outputs = session.outputMetadata.map(slot);

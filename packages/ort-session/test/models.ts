@@ -1,0 +1,14 @@
+/**
+ * @file Two tiny models, serialised once by onnx-grad and kept as bytes.
+ */
+const decode = (base64: string) => new Uint8Array(Buffer.from(base64, "base64"));
+
+/** float32 [2, 3]: new_p = p − 0.5·d, norm = Σ d². */
+export const UPDATE: Uint8Array = decode(
+  "CAoSBmluc3VsYTIAOvwCChwKAWQKCGNvbnN0YW50EgNNdWwaA011bCIDTXVsChcKAXAKA011bBIDU3ViGgNTdWIiA1N1YgoZCgFkCgFkEgVNdWxfMRoFTXVsXzEiA011bApFCgVNdWxfMQoKY29uc3RhbnRfMRIJUmVkdWNlU3VtGglSZWR1Y2VTdW0iCVJlZHVjZVN1bSoPCghrZWVwZGltcxgAoAECCiQKA1N1YhIFbmV3X3AaDG91dHB1dC9uZXdfcCIISWRlbnRpdHkKKAoJUmVkdWNlU3VtEgRub3JtGgtvdXRwdXQvbm9ybSIISWRlbnRpdHkSBnVwZGF0ZSoSEAFCCGNvbnN0YW50SgQAAAA/KiIIAhAHQgpjb25zdGFudF8xShAAAAAAAAAAAAEAAAAAAAAAWhMKAXASDgoMCAESCAoCCAIKAggDWhMKAWQSDgoMCAESCAoCCAIKAggDYhcKBW5ld19wEg4KDAgBEggKAggCCgIIA2IOCgRub3JtEgYKBAgBEgBCBAoAEBU=",
+);
+
+/** [3] each: not = ¬mask (bool), twice = ids + ids (int32), next = wide + 1 (int64), bright = float(pixels) (uint8). */
+export const TYPES: Uint8Array = decode(
+  "CAoSBmluc3VsYTIAOtcDChUKBG1hc2sSA05vdBoDTm90IgNOb3QKGQoDaWRzCgNpZHMSA0FkZBoDQWRkIgNBZGQKIwoEd2lkZQoIY29uc3RhbnQSBUFkZF8xGgVBZGRfMSIDQWRkCiUKBnBpeGVscxIEQ2FzdBoEQ2FzdCIEQ2FzdCoJCgJ0bxgBoAECCiAKA05vdBIDbm90GgpvdXRwdXQvbm90IghJZGVudGl0eQokCgNBZGQSBXR3aWNlGgxvdXRwdXQvdHdpY2UiCElkZW50aXR5CiQKBUFkZF8xEgRuZXh0GgtvdXRwdXQvbmV4dCIISWRlbnRpdHkKJwoEQ2FzdBIGYnJpZ2h0Gg1vdXRwdXQvYnJpZ2h0IghJZGVudGl0eRIFdHlwZXMqFhAHQghjb25zdGFudEoIAQAAAAAAAABaEgoEbWFzaxIKCggICRIECgIIA1oRCgNpZHMSCgoICAYSBAoCCANaEgoEd2lkZRIKCggIBxIECgIIA1oUCgZwaXhlbHMSCgoICAISBAoCCANiEQoDbm90EgoKCAgJEgQKAggDYhMKBXR3aWNlEgoKCAgGEgQKAggDYhIKBG5leHQSCgoICAcSBAoCCANiFAoGYnJpZ2h0EgoKCAgBEgQKAggDQgQKABAV",
+);
