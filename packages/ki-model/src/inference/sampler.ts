@@ -31,6 +31,16 @@ export interface Sampler {
   release(): Promise<void>;
 }
 
+/** FAST tokens are training targets; were any in the observation, the expert must not see them. */
+function promptOnly(observation: Observation): Observation {
+  const { tokenArMask: ar, tokenizedPromptMask: mask } = observation;
+  if (!ar || !mask) return observation;
+  return {
+    ...observation,
+    tokenizedPromptMask: { data: mask.data.map((m, i) => (ar.data[i] ? 0 : m)), shape: mask.shape },
+  };
+}
+
 /** A sampler over fresh sessions. */
 export async function createSampler({
   config,
@@ -58,7 +68,7 @@ export async function createSampler({
   const needsState = configModelType(config) === "pi0";
   return {
     async sample(observation, noise, { numSteps = 10 } = {}) {
-      const given = observationFeeds(observation);
+      const given = observationFeeds(promptOnly(observation));
       const cache = await prefix.run(withParams(prefix, pickFeeds(prefix.inputs, given, isParam)));
       const x = noise.data.slice();
       const [b] = noise.shape as [number];

@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { createSampler } from "../src/index.js";
+import { testBatch, testConfig, testParams } from "./fixtures.js";
+
+const config = testConfig();
+const { batch, draws } = testBatch(config);
+
+test("FAST tokens play no part in sampling", async () => {
+  const sampler = await createSampler({ config, params: testParams(config), batchSize: 2 });
+  const { observation } = batch;
+  const withFast = await sampler.sample(observation, draws.noise);
+  const ar = observation.tokenArMask!.data;
+  const prompt = {
+    ...observation,
+    tokenArMask: { data: new Int32Array(ar.length), shape: observation.tokenArMask!.shape },
+    tokenizedPrompt: {
+      data: observation.tokenizedPrompt!.data.map((id, i) => (ar[i] ? 0 : id)),
+      shape: observation.tokenizedPrompt!.shape,
+    },
+    tokenizedPromptMask: {
+      data: observation.tokenizedPromptMask!.data.map((m, i) => (ar[i] ? 0 : m)),
+      shape: observation.tokenizedPrompt!.shape,
+    },
+  };
+  const without = await sampler.sample(prompt, draws.noise);
+  expect(withFast.data).toEqual(without.data);
+  expect(withFast.data).not.toEqual(draws.noise.data);
+  await sampler.release();
+});
+
+test("a camera that is not there may be left out of the graph", async () => {
+  const params = testParams(config);
+  const all = await createSampler({ config, params, batchSize: 2 });
+  const two = await createSampler({ config, params, batchSize: 2, imageKeys: config.imageKeys.slice(0, 2) });
+  const expected = await all.sample(batch.observation, draws.noise);
+  const actual = await two.sample(batch.observation, draws.noise);
+  expect(actual.data).toBeAllclose(expected.data, { rtol: 1e-5 });
+  await all.release();
+  await two.release();
+});
