@@ -3,8 +3,8 @@
  * tests run the same cases; `vjp.test.ts` asserts that no export is missing here.
  */
 import fc from "fast-check";
-import * as g from "../src/index.js";
 import type { Value } from "../src/index.js";
+import * as g from "../src/index.js";
 import type { Dense } from "./evaluate.js";
 
 /** What an input holds. `positive` and `nonzero` keep away from poles; `below` are indices 0…n−1, repeated ones included. */
@@ -62,7 +62,10 @@ const compare = (f: (a: Value, b: Value | number) => Value): CaseArbitrary =>
   fc.oneof(
     shapes(0)
       .chain((s) => fc.tuple(operand(s), operand(s), fc.constantFrom<Kind>("digits", "integer")))
-      .map(([a, b, kind]) => ({ inputs: [of(a, kind), of(b, kind)], build: (x: Value, y: Value) => f(x, y) })),
+      .map(([a, b, kind]) => ({
+        inputs: [of(a, kind), of(b, kind)],
+        build: (x: Value, y: Value) => f(x, y),
+      })),
     shapes(0).map((s) => ({ inputs: [of(s, "digits")], build: (x: Value) => f(x, 2) })),
   );
 
@@ -114,12 +117,10 @@ const gather: CaseArbitrary = fc.tuple(shapes(1), shapes(0, 2)).map(([table, ind
   build: g.gather,
 }));
 
-const gatherElements: CaseArbitrary = fc
-  .tuple(shapeAndAxis(), dim)
-  .map(([{ shape, axis }, count]) => ({
-    inputs: [of(shape), of(shape.with(axis, count), { below: shape.at(axis)! })],
-    build: (x, indices) => g.gatherElements(x, indices, axis),
-  }));
+const gatherElements: CaseArbitrary = fc.tuple(shapeAndAxis(), dim).map(([{ shape, axis }, count]) => ({
+  inputs: [of(shape), of(shape.with(axis, count), { below: shape.at(axis)! })],
+  build: (x, indices) => g.gatherElements(x, indices, axis),
+}));
 
 const scatterAdd: CaseArbitrary = fc.tuple(shapes(1), shapes(0, 2)).map(([base, indices]) => ({
   inputs: [of(base), of([...indices, 1], { below: base[0]! }), of([...indices, ...base.slice(1)])],
@@ -130,7 +131,12 @@ const split: CaseArbitrary = fc
   .tuple(shapeAndAxis(), fc.array(dim, { minLength: 1, maxLength: 4 }))
   .chain(([{ shape, axis }, sizes]) =>
     fc.record({
-      shape: fc.constant(shape.with(axis, sizes.reduce((a, b) => a + b))),
+      shape: fc.constant(
+        shape.with(
+          axis,
+          sizes.reduce((a, b) => a + b),
+        ),
+      ),
       axis: fc.constant(axis),
       sizes: fc.constant(sizes),
       // The other pieces are not used.
@@ -174,10 +180,14 @@ const transpose: CaseArbitrary = shapes(1)
   })
   .map(([shape, perm]) => ({ inputs: [of(shape)], build: (x) => g.transpose(x, perm) }));
 
-const reshape: CaseArbitrary = fc.tuple(shapes(0), fc.constantFrom("flat", "ones", "reversed")).map(([s, to]) => {
-  const target = { flat: [s.reduce((a, b) => a * b, 1)], ones: [1, ...s, 1], reversed: s.toReversed() }[to]!;
-  return { inputs: [of(s)], build: (x) => g.reshape(x, target) };
-});
+const reshape: CaseArbitrary = fc
+  .tuple(shapes(0), fc.constantFrom("flat", "ones", "reversed"))
+  .map(([s, to]) => {
+    const target = { flat: [s.reduce((a, b) => a * b, 1)], ones: [1, ...s, 1], reversed: s.toReversed() }[
+      to
+    ]!;
+    return { inputs: [of(s)], build: (x) => g.reshape(x, target) };
+  });
 
 const expand: CaseArbitrary = shapes(0)
   .chain((shape) => fc.tuple(fc.constant(shape), operand(shape)))
@@ -309,23 +319,30 @@ export interface Instance {
 }
 
 export function instantiate({ inputs: specs, build }: Case, seed: number): Instance {
-  const random = mulberry32(seed);
   const graph = g.createGraph();
   const feeds = new Map<Value, Dense>();
-  const feed = (name: string, { shape, kind }: InputSpec): Value => {
-    const value = g.input(graph, name, dtypeOf(kind), shape);
+  const fresh = feeder(graph, feeds, seed);
+  const inputs = specs.map(fresh);
+  const outputs = [build(...inputs)].flat();
+  return { graph, inputs, outputs, loss: weighedSum(outputs, fresh), feeds };
+}
+
+/** Declares inputs of `graph` and puts random data for each into `feeds`. */
+export function feeder(graph: g.Graph, feeds: Map<Value, Dense>, seed: number): (spec: InputSpec) => Value {
+  const random = mulberry32(seed);
+  return ({ shape, kind }) => {
+    const value = g.input(graph, `input${graph.inputs.length}`, dtypeOf(kind), shape);
     const data = Float64Array.from({ length: shape.reduce((n, d) => n * d, 1) }, () => draw(kind, random));
     feeds.set(value, { data, shape });
     return value;
   };
-  const inputs = specs.map((spec, i) => feed(`input${i}`, spec));
-  const outputs = [build(...inputs)].flat();
-  const loss = outputs
-    .map((y, i) =>
-      g.sumAll(g.mul(g.cast(y, "float32"), feed(`weight${i}`, { shape: y.shape, kind: "nonzero" }))),
-    )
+}
+
+/** A scalar to which every element of `outputs` contributes with a weight of its own. */
+export function weighedSum(outputs: readonly Value[], fresh: (spec: InputSpec) => Value): Value {
+  return outputs
+    .map((y) => g.sumAll(g.mul(g.cast(y, "float32"), fresh(of(y.shape, "nonzero")))))
     .reduce((a, b) => g.add(a, b));
-  return { graph, inputs, outputs, loss, feeds };
 }
 
 function dtypeOf(kind: Kind): g.DType {

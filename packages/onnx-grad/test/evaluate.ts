@@ -12,7 +12,7 @@ export interface Dense {
   readonly shape: readonly number[];
 }
 
-/** `feeds` gives the graph inputs. */
+/** `feeds` gives the graph inputs; an inner value that it names is taken as given. */
 export function evaluate(outputs: readonly Value[], feeds: ReadonlyMap<Value, Dense>): Dense[] {
   return evaluator(outputs)(feeds);
 }
@@ -29,6 +29,7 @@ export function evaluator(outputs: readonly Value[]): (feeds: ReadonlyMap<Value,
       return value;
     };
     for (const node of nodes) {
+      if (node.outputs.every((y) => feeds.has(y))) continue;
       const { type } = node.rule;
       const kernel = KERNELS[type];
       if (!kernel) throw new Error(`evaluate: no operator ${type}`);
@@ -176,7 +177,8 @@ const KERNELS: Record<string, Kernel> = {
   Cos: unary(Math.cos),
   Not: unary((x) => 1 - x),
   Gelu: ([x], node) => {
-    if ((node.attributes["approximate"] as { string: string }).string !== "tanh") throw new Error("Gelu: erf");
+    if ((node.attributes["approximate"] as { string: string }).string !== "tanh")
+      throw new Error("Gelu: erf");
     const gelu = (v: number) => 0.5 * v * (1 + Math.tanh(SQRT_2_OVER_PI * (v + 0.044715 * v ** 3)));
     return [{ data: x!.data.map(gelu), shape: x!.shape }];
   },
@@ -245,7 +247,9 @@ const KERNELS: Record<string, Kernel> = {
       build([...batch, m!, n!], (index) => {
         const lead = index.slice(0, -2);
         const [row, column] = index.slice(-2) as [number, number];
-        return sum(Array.from({ length: k! }, (_, j) => at(a!, [...lead, row, j]) * at(b!, [...lead, j, column])));
+        return sum(
+          Array.from({ length: k! }, (_, j) => at(a!, [...lead, row, j]) * at(b!, [...lead, j, column])),
+        );
       }),
     ];
   },
@@ -257,17 +261,24 @@ const KERNELS: Record<string, Kernel> = {
   Transpose: ([x], node) => {
     const { ints: perm } = node.attributes["perm"] as { ints: readonly number[] };
     const shape = perm.map((p) => x!.shape[p]!);
-    return [build(shape, (index) => at(x!, perm.map((_, i) => index[perm.indexOf(i)]!)))];
+    return [
+      build(shape, (index) =>
+        at(
+          x!,
+          perm.map((_, i) => index[perm.indexOf(i)]!),
+        ),
+      ),
+    ];
   },
   Expand: ([x, target]) => [build(broadcast(x!.shape, [...target!.data]), (index) => at(x!, index))],
   Concat: (inputs, node) => {
     const axis = axisOf(node, inputs[0]!);
-    const shape = inputs[0]!.shape.with(axis, sum(inputs.map((x) => x.shape[axis]!)));
+    // Position along the axis → the input it comes from and the position there.
+    const origins = inputs.flatMap((x) => Array.from({ length: x.shape[axis]! }, (_, i) => ({ x, i })));
     return [
-      build(shape, (index) => {
-        let i = index[axis]!;
-        const from = inputs.find((x) => i < x.shape[axis]! || ((i -= x.shape[axis]!), false))!;
-        return from.data[offsetExact(from.shape, index.with(axis, i))]!;
+      build(inputs[0]!.shape.with(axis, origins.length), (index) => {
+        const { x, i } = origins[index[axis]!]!;
+        return at(x, index.with(axis, i));
       }),
     ];
   },
@@ -327,7 +338,8 @@ const KERNELS: Record<string, Kernel> = {
 };
 
 function mustAdd(node: Node): void {
-  if ((node.attributes["reduction"] as { string: string }).string !== "add") throw new Error("scatter: reduction");
+  if ((node.attributes["reduction"] as { string: string }).string !== "add")
+    throw new Error("scatter: reduction");
 }
 
 /** As `offset`, without broadcasting. */

@@ -5,19 +5,27 @@ import { expect } from "vitest";
 import { grad, type Value } from "../src/index.js";
 import { type Dense, evaluate, evaluator } from "./evaluate.js";
 
-/** ∂loss/∂x for every element of every x of `wrt`: (L(x+h) − L(x−h)) / 2h. */
+/**
+ * ∂loss/∂x for every element of every x of `wrt`: (L(x+h) − L(x−h)) / 2h. What stopGradient returns keeps the
+ * value that it has at x.
+ */
 export function numericGradients(
   loss: Value,
   wrt: readonly Value[],
   feeds: ReadonlyMap<Value, Dense>,
 ): Float64Array[] {
   const run = evaluator([loss]);
+  const stopped = loss.graph.nodes
+    .filter((node) => node.rule.type === "Alias" && !node.rule.vjp)
+    .flatMap((node) => node.outputs);
+  const constants = evaluate(stopped, feeds);
+  const fixed = new Map([...feeds, ...stopped.map((y, i) => [y, constants[i]!] as const)]);
   const h = 2 ** -17;
   return wrt.map((x) => {
     const { data, shape } = feeds.get(x)!;
     return data.map((v, i) => {
       const [above, below] = [v + h, v - h].map((moved) => {
-        const [result] = run(new Map(feeds).set(x, { data: data.with(i, moved), shape }));
+        const [result] = run(new Map(fixed).set(x, { data: data.with(i, moved), shape }));
         return result!.data[0]!;
       });
       return (above! - below!) / (2 * h);

@@ -50,7 +50,8 @@ test("every exported operator is in exactly one list", () => {
 });
 
 test("gradients are graphs too: the gradient of a gradient", () => {
-  const { add, cumSum, geluTanh, grad, layerNorm, logSoftmax, matmul, mul, rmsNormalize, softmax, sumAll } = api;
+  const { add, cumSum, geluTanh, grad, layerNorm, logSoftmax, matmul, mul, rmsNormalize, softmax, sumAll } =
+    api;
   const blocks: Record<string, (x: api.Value, w: api.Value) => api.Value> = {
     attention: (x, w) => matmul(softmax(matmul(x, w)), x),
     mlp: (x, w) => geluTanh(matmul(rmsNormalize(x, 1e-1), w)),
@@ -60,7 +61,13 @@ test("gradients are graphs too: the gradient of a gradient", () => {
   const sumRows = (w: api.Value) => api.reduceSum(w, [0]);
   for (const block of Object.values(blocks)) {
     const { graph, inputs, loss, feeds } = instantiate(
-      { inputs: [{ shape: [3, 3], kind: "real" }, { shape: [3, 3], kind: "real" }], build: block },
+      {
+        inputs: [
+          { shape: [3, 3], kind: "real" },
+          { shape: [3, 3], kind: "real" },
+        ],
+        build: block,
+      },
       7,
     );
     const squares = grad(loss, inputs).map((dx) => sumAll(mul(dx!, dx!)));

@@ -137,7 +137,7 @@ export function slice(x: Value, start: number, count: number, axis: number): Val
   if (start < 0 || count < 1 || start + count > length) {
     throw new GraphError(
       "graph/shape",
-      `slice: ${start}…${start + count} is outside axis ${a} of ${show(x.shape)}`,
+      `slice: ${start}…${start + count} is empty or outside axis ${a} of ${show(x.shape)}`,
     );
   }
   const sizes = [start, count, length - start - count];
