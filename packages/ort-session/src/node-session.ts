@@ -4,6 +4,7 @@
  */
 import { InsulaError } from "@insula/model-types";
 import * as ort from "onnxruntime-node";
+import { checkFeeds } from "./check-feeds.js";
 import type { Session, SessionOptions, Slot } from "./session.js";
 import type { Tensor, TensorType } from "./tensor.js";
 
@@ -12,7 +13,7 @@ import type { Tensor, TensorType } from "./tensor.js";
  * @throws InsulaError `session/device` when the device's provider does not load, `session/create` when the
  *   model is refused.
  */
-export async function createSession(
+export async function createNodeSession(
   model: Uint8Array | string,
   options: SessionOptions = {},
 ): Promise<Session> {
@@ -39,11 +40,9 @@ export async function createSession(
     outputs,
     device,
     async run(feeds, { into = {}, outputs: wanted = outputs.map((o) => o.name) } = {}) {
+      checkFeeds(inputs, feeds);
       const bound: Record<string, ort.Tensor> = {};
-      for (const input of inputs) bound[input.name] = toOrt(checkFeed(input, feeds[input.name]));
-      for (const name of Object.keys(feeds)) {
-        if (!bound[name]) throw new InsulaError("session/feed", `session: the model has no input '${name}'`);
-      }
+      for (const { name } of inputs) bound[name] = toOrt(feeds[name]!);
       const fetches: Record<string, ort.Tensor | null> = {};
       for (const name of wanted) fetches[name] = into[name] ? toOrt(into[name]) : null;
       let results: ort.InferenceSession.OnnxValueMapType;
@@ -80,18 +79,6 @@ function toOrtOptions(options: SessionOptions): ort.InferenceSession.SessionOpti
 function slot(meta: ort.InferenceSession.ValueMetadata): Slot {
   if (!meta.isTensor) throw new InsulaError("session/create", `session: '${meta.name}' is not a tensor`);
   return { name: meta.name, type: meta.type as TensorType, shape: meta.shape.map(Number) };
-}
-
-function checkFeed({ name, type, shape }: Slot, feed: Tensor | undefined): Tensor {
-  const expected = `${type}[${shape.join(", ")}]`;
-  if (!feed) throw new InsulaError("session/feed", `session: input '${name}' (${expected}) was not fed`);
-  if (feed.type !== type || feed.shape.length !== shape.length || feed.shape.some((d, i) => d !== shape[i])) {
-    throw new InsulaError(
-      "session/feed",
-      `session: input '${name}': expected ${expected}, found ${feed.type}[${feed.shape.join(", ")}]`,
-    );
-  }
-  return feed;
 }
 
 function toOrt({ data, shape, type }: Tensor): ort.Tensor {

@@ -5,7 +5,14 @@ import type { Tensor, TensorType } from "./tensor.js";
 
 export type Device = "cpu" | "cuda";
 
+/**
+ * `node`: onnxruntime-node's public API. `capi`: ONNX Runtime's C API on the same library, without copies; Linux.
+ */
+export type Runtime = "node" | "capi";
+
 export interface SessionOptions {
+  /** Default: `capi` on Linux, `node` elsewhere; the environment variable `INSULA_RUNTIME` overrides it. */
+  runtime?: Runtime;
   /** `cpu` (default) or `cuda`. */
   device?: Device;
   /** Threads within an operator; 0 or absent: one per core. */

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { createSession, tensor, zerosTensor } from "../src/index.js";
 import { TYPES, UPDATE } from "./models.js";
 
@@ -10,82 +10,89 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 const six = (...x: number[]) => tensor(Float32Array.from(x), [2, 3]);
 
-test("a model says what it takes and gives", async () => {
-  const session = await createSession(UPDATE);
-  expect(session.inputs).toEqual([
-    { name: "p", type: "float32", shape: [2, 3] },
-    { name: "d", type: "float32", shape: [2, 3] },
-  ]);
-  expect(session.outputs.map((o) => o.name)).toEqual(["new_p", "norm"]);
-  await session.release();
-});
-
-test("an output written over an input updates it in place", async () => {
-  const session = await createSession(UPDATE);
-  const p = six(1, 2, 3, 4, 5, 6);
-  const d = six(2, 2, 2, 2, 2, 2);
-  for (let i = 0; i < 3; i++) {
-    const out = await session.run({ p, d }, { into: { new_p: p } });
-    expect(out["new_p"]).toBe(p);
-    expect(out["norm"]!.data[0]).toBe(24);
-  }
-  expect([...p.data]).toEqual([-2, -1, 0, 1, 2, 3]);
-  await session.release();
-});
-
-test("only the outputs asked for are computed into fresh tensors", async () => {
-  const session = await createSession(UPDATE);
-  const out = await session.run(
-    { p: six(0, 0, 0, 0, 0, 0), d: six(1, 0, 0, 0, 0, 0) },
-    { outputs: ["norm"] },
-  );
-  expect(out).toEqual({ norm: { data: Float32Array.of(1), shape: [], type: "float32" } });
-  await session.release();
-});
-
-test("every element type crosses the border and back", async () => {
-  const session = await createSession(TYPES);
-  const out = await session.run({
-    mask: tensor(Uint8Array.of(1, 0, 1), [3], "bool"),
-    ids: tensor(Int32Array.of(1, -2, 3), [3]),
-    wide: tensor(BigInt64Array.of(0n, -5n, 2n ** 60n), [3]),
-    pixels: tensor(Uint8Array.of(0, 128, 255), [3]),
+describe.each(["node", "capi"] as const)("%s runtime", (runtime) => {
+  test("a model says what it takes and gives", async () => {
+    const session = await createSession(UPDATE, { runtime });
+    expect(session.inputs).toEqual([
+      { name: "p", type: "float32", shape: [2, 3] },
+      { name: "d", type: "float32", shape: [2, 3] },
+    ]);
+    expect(session.outputs.map((o) => o.name)).toEqual(["new_p", "norm"]);
+    await session.release();
   });
-  expect([...out["not"]!.data]).toEqual([0, 1, 0]);
-  expect([...out["twice"]!.data]).toEqual([2, -4, 6]);
-  expect([...out["next"]!.data]).toEqual([1n, -4n, 2n ** 60n + 1n]);
-  expect([...out["bright"]!.data]).toEqual([0, 128, 255]);
-  await session.release();
-});
 
-test("wrong feeds are named with what was expected", async () => {
-  const session = await createSession(UPDATE);
-  const p = six(0, 0, 0, 0, 0, 0);
-  await expect(session.run({ p })).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[InsulaError: session: input 'd' (float32[2, 3]) was not fed]`,
-  );
-  await expect(
-    session.run({ p, d: tensor(new Float32Array(4), [2, 2]) }),
-  ).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[InsulaError: session: input 'd': expected float32[2, 3], found float32[2, 2]]`,
-  );
-  await expect(session.run({ p, d: p, q: p })).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[InsulaError: session: the model has no input 'q']`,
-  );
-  await session.release();
-});
+  test("an output written over an input updates it in place", async () => {
+    const session = await createSession(UPDATE, { runtime });
+    const p = six(1, 2, 3, 4, 5, 6);
+    const d = six(2, 2, 2, 2, 2, 2);
+    for (let i = 0; i < 3; i++) {
+      const out = await session.run({ p, d }, { into: { new_p: p } });
+      expect(out["new_p"]).toBe(p);
+      expect(out["norm"]!.data[0]).toBe(24);
+    }
+    expect([...p.data]).toEqual([-2, -1, 0, 1, 2, 3]);
+    await session.release();
+  });
 
-test("a file that is no model, and a device that is not there, are errors with a code", async () => {
-  const path = join(dir, "broken.onnx");
-  writeFileSync(path, "not a model");
-  await expect(createSession(path)).rejects.toMatchObject({ code: "session/create" });
-  await expect(createSession(UPDATE, { device: "cuda" })).rejects.toMatchObject({ code: "session/device" });
-});
+  test("only the outputs asked for are computed into fresh tensors", async () => {
+    const session = await createSession(UPDATE, { runtime });
+    const out = await session.run(
+      { p: six(0, 0, 0, 0, 0, 0), d: six(1, 0, 0, 0, 0, 0) },
+      { outputs: ["norm"] },
+    );
+    expect(out).toEqual({ norm: { data: Float32Array.of(1), shape: [], type: "float32" } });
+    await session.release();
+  });
 
-test("the optimised graph can be saved and looked at", async () => {
-  const session = await createSession(UPDATE, { optimizedModelPath: join(dir, "optimized.onnx") });
-  expect(readdirSync(dir)).toContain("optimized.onnx");
-  await session.release();
+  test("every element type crosses the border and back", async () => {
+    const session = await createSession(TYPES, { runtime });
+    const out = await session.run({
+      mask: tensor(Uint8Array.of(1, 0, 1), [3], "bool"),
+      ids: tensor(Int32Array.of(1, -2, 3), [3]),
+      wide: tensor(BigInt64Array.of(0n, -5n, 2n ** 60n), [3]),
+      pixels: tensor(Uint8Array.of(0, 128, 255), [3]),
+    });
+    expect([...out["not"]!.data]).toEqual([0, 1, 0]);
+    expect([...out["twice"]!.data]).toEqual([2, -4, 6]);
+    expect([...out["next"]!.data]).toEqual([1n, -4n, 2n ** 60n + 1n]);
+    expect([...out["bright"]!.data]).toEqual([0, 128, 255]);
+    await session.release();
+  });
+
+  test("wrong feeds are named with what was expected", async () => {
+    const session = await createSession(UPDATE, { runtime });
+    const p = six(0, 0, 0, 0, 0, 0);
+    await expect(session.run({ p })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InsulaError: session: input 'd' (float32[2, 3]) was not fed]`,
+    );
+    await expect(
+      session.run({ p, d: tensor(new Float32Array(4), [2, 2]) }),
+    ).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InsulaError: session: input 'd': expected float32[2, 3], found float32[2, 2]]`,
+    );
+    await expect(session.run({ p, d: p, q: p })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[InsulaError: session: the model has no input 'q']`,
+    );
+    await session.release();
+  });
+
+  test("a file that is no model, and a device that is not there, are errors with a code", async () => {
+    const path = join(dir, "broken.onnx");
+    writeFileSync(path, "not a model");
+    await expect(createSession(path, { runtime })).rejects.toMatchObject({ code: "session/create" });
+    await expect(createSession(UPDATE, { runtime, device: "cuda" })).rejects.toMatchObject({
+      code: "session/device",
+    });
+  });
+
+  test("the optimised graph can be saved and looked at", async () => {
+    const session = await createSession(UPDATE, {
+      runtime,
+      optimizedModelPath: join(dir, `${runtime}.onnx`),
+    });
+    expect(readdirSync(dir)).toContain(`${runtime}.onnx`);
+    await session.release();
+  });
 });
 
 test("tensors check their type and shape", () => {
