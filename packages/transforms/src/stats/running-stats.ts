@@ -1,0 +1,169 @@
+/**
+ * @file Statistics of a stream of vectors in one pass: mean and variance by Welford's and Chan's updates in
+ * float64, quantiles from a lossless growing histogram. States are plain records: they clone, travel between
+ * workers and merge. openpi's `RunningStats` (`shared/normalize.py`), including its flaws, is
+ * `createRunningStats({ upstream: true })`.
+ */
+import { InsulaError, type NdArray } from "@insula/model-types";
+import { lastDim, numbersOf } from "../arrays.js";
+import {
+  countValues,
+  emptyHistogram,
+  growHistogram,
+  type Histogram,
+  histogramQuantile,
+  mergeHistogram,
+} from "./histogram.js";
+import type { NormStats } from "./norm-stats.js";
+import {
+  createUpstreamStats,
+  type UpstreamStats,
+  updateUpstreamStats,
+  upstreamStatistics,
+} from "./upstream-stats.js";
+
+/** Exact state: `[dim]` each; `m2` is the sum of squared deviations from the mean. */
+export interface ExactStats {
+  kind: "exact";
+  count: number;
+  mean: Float64Array;
+  m2: Float64Array;
+  min: Float64Array;
+  max: Float64Array;
+  histograms: Histogram[];
+}
+
+export type RunningStats = ExactStats | UpstreamStats;
+
+/** An empty state. Its width is that of the first batch. */
+export function createRunningStats(options?: { upstream?: false }): ExactStats;
+export function createRunningStats(options: { upstream: true }): UpstreamStats;
+export function createRunningStats(options: { upstream?: boolean } = {}): RunningStats {
+  return options.upstream ? createUpstreamStats() : emptyExact();
+}
+
+function emptyExact(): ExactStats {
+  const empty = (): Float64Array => new Float64Array(0);
+  return { kind: "exact", count: 0, mean: empty(), m2: empty(), min: empty(), max: empty(), histograms: [] };
+}
+
+/**
+ * Add the vectors of `batch` `[…, dim]` to `stats`, in place. `key` is named in errors.
+ * @throws InsulaError `norm-stats/width` for another width than before, `norm-stats/not-finite` for NaN and
+ * infinities, naming dim and row.
+ */
+export function updateRunningStats(stats: RunningStats, batch: NdArray, key: string = "batch"): void {
+  const width = lastDim(batch);
+  const x = numbersOf(batch.data);
+  if (stats.count > 0 && stats.mean.length !== width) {
+    throw new InsulaError(
+      "norm-stats/width",
+      `updateRunningStats: ${key}: expected vectors of ${stats.mean.length} dims as before, found ${width}`,
+    );
+  }
+  for (let i = 0; i < x.length; i++) {
+    if (!Number.isFinite(x[i]!)) {
+      throw new InsulaError(
+        "norm-stats/not-finite",
+        `updateRunningStats: ${key}: found ${x[i]} at dim ${i % width} of row ${Math.floor(i / width)}`,
+      );
+    }
+  }
+  if (x.length === 0) return;
+  if (stats.kind === "upstream") updateUpstreamStats(stats, x, width);
+  else updateExact(stats, x, width);
+}
+
+function updateExact(stats: ExactStats, x: ArrayLike<number>, width: number): void {
+  if (stats.count === 0) startExact(stats, x, width);
+  const rows = x.length / width;
+  for (let d = 0; d < width; d++) {
+    let min = stats.min[d]!;
+    let max = stats.max[d]!;
+    for (let i = d; i < x.length; i += width) {
+      const v = x[i]!;
+      if (v < min) min = v;
+      if (v > max) max = v;
+    }
+    stats.min[d] = min;
+    stats.max[d] = max;
+    const histogram = stats.histograms[d]!;
+    growHistogram(histogram, min, max);
+    countValues(histogram, x, d, width);
+    let mean = stats.mean[d]!;
+    let m2 = stats.m2[d]!;
+    let n = stats.count;
+    for (let i = d; i < x.length; i += width) {
+      const v = x[i]!;
+      const delta = v - mean;
+      mean += delta / ++n;
+      m2 += delta * (v - mean);
+    }
+    stats.mean[d] = mean;
+    stats.m2[d] = m2;
+  }
+  stats.count += rows;
+}
+
+function startExact(stats: ExactStats, x: ArrayLike<number>, width: number): void {
+  const row = Float64Array.from({ length: width }, (_, d) => x[d]!);
+  stats.mean = new Float64Array(width);
+  stats.m2 = new Float64Array(width);
+  stats.min = row;
+  stats.max = row.slice();
+  stats.histograms = Array.from(row, emptyHistogram);
+}
+
+/**
+ * The statistics of both streams together (Chan et al.; histograms add up exactly, in any order). Neither
+ * input is changed.
+ * @throws InsulaError `norm-stats/width` for different widths.
+ */
+export function mergeRunningStats(a: ExactStats, b: ExactStats): ExactStats {
+  if (a.count === 0) return structuredClone(b);
+  if (b.count === 0) return structuredClone(a);
+  if (a.mean.length !== b.mean.length) {
+    throw new InsulaError(
+      "norm-stats/width",
+      `mergeRunningStats: cannot merge vectors of ${a.mean.length} and ${b.mean.length} dims`,
+    );
+  }
+  const out = structuredClone(a);
+  out.count = a.count + b.count;
+  for (let d = 0; d < a.mean.length; d++) {
+    const delta = b.mean[d]! - a.mean[d]!;
+    out.mean[d] = a.mean[d]! + (delta * b.count) / out.count;
+    out.m2[d] = a.m2[d]! + b.m2[d]! + (delta * delta * a.count * b.count) / out.count;
+    out.min[d] = Math.min(a.min[d]!, b.min[d]!);
+    out.max[d] = Math.max(a.max[d]!, b.max[d]!);
+    const histogram = out.histograms[d]!;
+    const other = b.histograms[d]!;
+    growHistogram(histogram, out.min[d]!, out.max[d]!);
+    mergeHistogram(histogram, other);
+  }
+  return out;
+}
+
+/**
+ * Mean, population standard deviation, and the quantiles 0.01 and 0.99.
+ * @throws InsulaError `norm-stats/count` for fewer than two vectors.
+ */
+export function getStatistics(stats: RunningStats): NormStats {
+  if (stats.count < 2) {
+    throw new InsulaError(
+      "norm-stats/count",
+      `getStatistics: Cannot compute statistics for less than 2 vectors (found ${stats.count})`,
+    );
+  }
+  if (stats.kind === "upstream") return upstreamStatistics(stats);
+  const quantile = (q: number): Float64Array =>
+    Float64Array.from(stats.histograms, (h, d) =>
+      histogramQuantile(h, q, stats.count, stats.min[d]!, stats.max[d]!),
+    );
+  return {
+    mean: stats.mean.slice(),
+    std: stats.m2.map((m2) => Math.sqrt(m2 / stats.count)),
+    q01: quantile(0.01),
+    q99: quantile(0.99),
+  };
+}
