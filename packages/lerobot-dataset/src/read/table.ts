@@ -1,0 +1,28 @@
+/** @file Small parquet tables (tasks, episodes) as rows. */
+import { InsulaError } from "@insula/model-types";
+import { openParquet } from "./parquet.js";
+
+/** All rows of `path`, with the given columns. @throws InsulaError `dataset/missing-key` naming absent columns. */
+export async function readTable(
+  path: string,
+  columns?: readonly string[],
+): Promise<Record<string, unknown>[]> {
+  const file = await openParquet(path);
+  try {
+    const wanted = columns ?? file.columns;
+    const missing = wanted.filter((name) => !file.columns.includes(name));
+    if (missing.length > 0) {
+      throw new InsulaError(
+        "dataset/missing-key",
+        `${path}: no column ${missing.map((m) => `'${m}'`).join(", ")}`,
+      );
+    }
+    const rows: Record<string, unknown>[] = Array.from({ length: file.rows }, () => ({}));
+    await file.read(wanted, 0, file.rows, (column, values, firstRow) => {
+      for (let i = 0; i < values.length; i++) rows[firstRow + i]![column] = values[i];
+    });
+    return rows;
+  } finally {
+    await file.close();
+  }
+}
