@@ -1,0 +1,119 @@
+import { droidInputs, droidOutputs, makeDroidExample } from "@insula/droid-policy";
+import {
+  FASTTokenizer,
+  FastActionTokenizer,
+  fitFastTokenizer,
+  makeByteTokenizer,
+  resolveVocabulary,
+} from "@insula/fast-tokenizer";
+import { initParams } from "@insula/ki-model";
+import { makeModelConfig } from "@insula/model-types";
+import {
+  group,
+  modelTransforms,
+  type NormStatsMap,
+  normalize,
+  pushGroup,
+  unnormalize,
+} from "@insula/transforms";
+import { expect, test } from "vitest";
+import { createPolicy, type PolicyOptions } from "../src/index.js";
+
+const text = makeByteTokenizer();
+const chunks = Array.from({ length: 8 }, (_, c) => ({
+  data: Float64Array.from({ length: 6 * 8 }, (_, i) => Math.sin(c + i / 9)),
+  shape: [6, 8],
+}));
+const fast = new FastActionTokenizer(fitFastTokenizer(chunks, { vocabSize: 320, byteAlphabet: true }));
+const { vocabSize } = resolveVocabulary({
+  textVocabSize: text.vocabSize,
+  fastVocabSize: fast.vocabSize,
+  fastSkipTokens: 128,
+});
+const heads = { numHeads: 2, numKvHeads: 1, headDim: 8 };
+const config = makeModelConfig({
+  pi05: true,
+  knowledgeInsulation: true,
+  actionDim: 10,
+  actionHorizon: 6,
+  maxTokenLen: 160,
+  imageSize: 28,
+  vocabSize,
+  vlm: { width: 16, depth: 1, mlpDim: 16, ...heads },
+  expert: { width: 16, depth: 1, mlpDim: 16, ...heads },
+  siglip: { width: 16, depth: 1, mlpDim: 16, numHeads: 2, patchSize: 14 },
+});
+const range = { mean: Array(8).fill(1), std: Array(8).fill(1), q01: Array(8).fill(0), q99: Array(8).fill(2) };
+const each = (xs: Record<string, number[]>) =>
+  Object.fromEntries(Object.entries(xs).map(([k, v]) => [k, Float64Array.from(v)]));
+const stats = { state: each(range), actions: each(range) } as unknown as NormStatsMap;
+const tokenizer = new FASTTokenizer(config.maxTokenLen, { text, fast, vocabSize });
+const robot = group({ inputs: [droidInputs("pi05_ki")], outputs: [droidOutputs()] });
+const norm = group({
+  inputs: [normalize(stats, { useQuantiles: true })],
+  outputs: [unnormalize(stats, { useQuantiles: true })],
+});
+const model = modelTransforms({
+  modelType: "pi05_ki",
+  actionDim: 10,
+  actionHorizon: 6,
+  imageSize: 28,
+  fastTokenizer: tokenizer,
+});
+const { inputs, outputs } = pushGroup(pushGroup(robot, norm), model);
+
+const options = (changes: Partial<PolicyOptions> = {}): PolicyOptions => ({
+  config,
+  params: initParams(config, 0),
+  inputs,
+  outputs,
+  normal: (out) => out.map((_, i) => Math.sin(7 * i)),
+  ...changes,
+});
+
+test("a DROID observation becomes a chunk of DROID actions", async () => {
+  const policy = await createPolicy(options());
+  const result = await policy.infer(makeDroidExample({ seed: 1 }));
+  const actions = result["actions"] as { data: ArrayLike<number>; shape: number[] };
+  expect(actions.shape).toEqual([6, 8]);
+  expect(Array.from(actions.data).every(Number.isFinite)).toBe(true);
+  expect((result["policy_timing"] as { infer_ms: number }).infer_ms).toBeGreaterThan(0);
+  await policy.release();
+});
+
+test("the same noise gives the same actions, other noise others; recorded actions are never looked at", async () => {
+  const policy = await createPolicy(options());
+  const observation = makeDroidExample({ seed: 1 });
+  const noise = (k: number) => ({
+    data: new Float32Array(60).map((_, i) => Math.cos(k * i)),
+    shape: [6, 10],
+  });
+  const first = await policy.infer(observation, { noise: noise(1) });
+  const again = await policy.infer({ ...observation, actions: chunks[0]! }, { noise: noise(1) });
+  const other = await policy.infer(observation, { noise: noise(2) });
+  expect(again["actions"]).toEqual(first["actions"]);
+  expect(other["actions"]).not.toEqual(first["actions"]);
+  await policy.release();
+});
+
+test("a camera that the robot lacks may be left out of the graph", async () => {
+  const observation = makeDroidExample({ seed: 1 });
+  const all = await createPolicy(options());
+  const two = await createPolicy(options({ imageKeys: config.imageKeys.slice(0, 2) }));
+  const numbers = async (policy: typeof all) =>
+    ((await policy.infer(observation))["actions"] as { data: Float64Array }).data;
+  expect(await numbers(two)).toBeAllclose(await numbers(all), { rtol: 1e-5 });
+  await all.release();
+  await two.release();
+});
+
+test("noise of the wrong shape is named", async () => {
+  const policy = await createPolicy(options());
+  const noise = { data: new Float32Array(48), shape: [6, 8] };
+  await expect(
+    policy.infer(makeDroidExample({ seed: 1 }), { noise }),
+  ).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[InsulaError: policy: noise: expected [6, 10], found [6, 8]]`,
+  );
+  await policy.release();
+});
