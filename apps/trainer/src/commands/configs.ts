@@ -1,0 +1,42 @@
+/** @file `insula configs list` and `insula configs show NAME`. */
+import { configModelType, MODEL_SIZES, type ModelSize } from "@insula/model-types";
+import { Option } from "commander";
+import { parseOverrides } from "../configs/overrides.js";
+import { getConfig, listConfigs } from "../configs/registry.js";
+import { resolveConfig } from "../configs/resolve.js";
+import { table } from "../table.js";
+import { collect, type Install } from "./command.js";
+
+export const installConfigs: Install = (program, io) => {
+  const configs = program.command("configs").description("the named training configurations");
+  configs
+    .command("list", { isDefault: true })
+    .description("one line per configuration")
+    .action(() => {
+      const rows = listConfigs().map((declared) => {
+        const { model, data, ...run } = resolveConfig(declared, { size: "full" });
+        return [
+          declared.name,
+          configModelType(model),
+          `${model.actionDim}/${model.actionHorizon}/${model.maxTokenLen}`,
+          data.robot,
+          `${run.numTrainSteps} x ${run.batchSize}`,
+          data.repoId ?? "embedded sample data",
+        ];
+      });
+      io.out(table(["name", "model", "dim/horizon/tokens", "robot", "steps x batch", "data"], rows));
+    });
+  configs
+    .command("show")
+    .description("every field of one configuration, as JSON")
+    .argument("<name>")
+    .addOption(new Option("--size <size>", "model size").choices(MODEL_SIZES).default("full"))
+    .option("--set <path=value>", "override a field (repeatable)", collect, [])
+    .action((name: string, options: { size: ModelSize; set: string[] }) => {
+      const config = resolveConfig(getConfig(name), {
+        size: options.size,
+        overrides: parseOverrides(options.set),
+      });
+      io.out(JSON.stringify(config, null, 2));
+    });
+};

@@ -1,0 +1,154 @@
+/** @file `insula evaluate`: open-loop action errors of a checkpoint, in physical units. */
+import { join } from "node:path";
+import { initParams } from "@insula/ki-model";
+import { openLeRobotDataset } from "@insula/lerobot-dataset";
+import { InsulaError } from "@insula/model-types";
+import { readNormStats } from "@insula/transforms/node";
+import { Option } from "commander";
+import { findCheckpoint, readCheckpointConfig, readParams } from "../checkpoint.js";
+import { checkDataset } from "../data/checks.js";
+import { makePipeline } from "../data/pipeline.js";
+import { robotSpec } from "../data/robots.js";
+import { findData } from "../data/source.js";
+import { splitEpisodes } from "../data/split.js";
+import { loadTokenizers, tokenizerPaths } from "../data/tokenizers.js";
+import { type ActionErrors, evaluateMeanAction, evaluateParams } from "../evaluate.js";
+import { table } from "../table.js";
+import { type Install, type Io, positiveInt, wholeNumber } from "./command.js";
+
+interface EvaluateCommandOptions {
+  checkpoint: string;
+  dataset?: string;
+  episodes?: string;
+  untrained: boolean;
+  denoiseSteps: number;
+  stride?: number;
+  seed?: number;
+  device: "cpu" | "cuda";
+  threads?: number;
+  json: boolean;
+}
+
+/** What `--json` prints. Errors are mean absolute ones, in the units of `dims`. */
+export interface EvaluationReport {
+  checkpoint: string;
+  step: number;
+  dataset: string;
+  episodes: number[];
+  chunks: number;
+  actions: number;
+  /** pi0_fast: chunks whose tokens did not decode. */
+  notDecoded: number;
+  dims: string[];
+  trained: number[];
+  untrained?: number[];
+  meanAction?: number[];
+}
+
+export const installEvaluate: Install = (program, io) => {
+  program
+    .command("evaluate")
+    .description("compare sampled actions with held-out demonstrations, in physical units")
+    .requiredOption("--checkpoint <dir>", "a run's folder or one of its checkpoints")
+    .option("--dataset <dir>", "LeRobot dataset (default: the one of the run)")
+    .option("--episodes <list>", "episode indices, for example 3,5,8 (default: the held-out ones)")
+    .option("--no-untrained", "leave out the same model before training")
+    .option("--denoise-steps <n>", "denoising steps per chunk", positiveInt, 10)
+    .option("--stride <n>", "frames between chunks (default: the action horizon)", positiveInt)
+    .option("--seed <n>", "seed of the noise (default: the run's)", wholeNumber)
+    .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda"]).default("cpu"))
+    .option("--threads <n>", "threads of ONNX Runtime (default: one per core)", positiveInt)
+    .option("--json", "print as JSON", false)
+    .action(async (options: EvaluateCommandOptions) => {
+      const report = await evaluateCheckpoint(options, io);
+      io.out(options.json ? JSON.stringify(report, null, 2) : reportText(report));
+    });
+};
+
+/** Open checkpoint and data, sample, compare. */
+export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io): Promise<EvaluationReport> {
+  const checkpoint = await findCheckpoint(options.checkpoint);
+  const saved = await readCheckpointConfig(checkpoint);
+  const tokenizerDir = join(checkpoint, "tokenizers");
+  const source = await findData(saved, {
+    tokenizers: tokenizerDir,
+    log: io.err,
+    ...(options.dataset === undefined ? {} : { dataset: options.dataset }),
+  });
+  const spec = robotSpec(saved.data.robot);
+  const stats = await readNormStats(join(checkpoint, "assets", saved.data.assetId));
+  const tokenizers = await loadTokenizers(tokenizerPaths(tokenizerDir), saved.model);
+  const dataset = await openLeRobotDataset(source.datasetDir, { cameras: [...spec.cameraColumns] });
+  try {
+    await checkDataset(dataset, saved.data.robot, spec);
+    const known = dataset.episodes.map((e) => e.index);
+    const episodes = options.episodes
+      ? parseEpisodes(options.episodes, known)
+      : splitEpisodes(dataset.episodes, saved.data.heldOut).heldOut;
+    const pipeline = makePipeline({ config: saved, spec, stats, tokenizers, tasks: dataset.tasks });
+    const parts = { config: saved, dataset, spec, pipeline, stats, episodes };
+    const { stride, seed, threads } = options;
+    const sampling = {
+      numSteps: options.denoiseSteps,
+      device: options.device,
+      ...(stride === undefined ? {} : { stride }),
+      ...(seed === undefined ? {} : { seed }),
+      ...(threads === undefined ? {} : { threads }),
+    };
+    const trained = await evaluateParams(parts, await readParams(checkpoint), sampling);
+    const untrained = options.untrained
+      ? await evaluateParams(parts, initParams(saved.model, saved.seed), sampling)
+      : undefined;
+    const meanAction = await evaluateMeanAction(parts, sampling);
+    return {
+      checkpoint,
+      step: Number(checkpoint.split("/").at(-1)),
+      dataset: dataset.root,
+      episodes,
+      chunks: trained.chunks,
+      actions: trained.actions,
+      notDecoded: trained.notDecoded,
+      dims: [...spec.actionNames],
+      trained: trained.perDim,
+      ...column("untrained", untrained),
+      ...column("meanAction", meanAction),
+    };
+  } finally {
+    await dataset.close();
+  }
+}
+
+const column = (
+  name: "untrained" | "meanAction",
+  errors: ActionErrors | undefined,
+): Partial<EvaluationReport> => (errors ? { [name]: errors.perDim } : {});
+
+function reportText(report: EvaluationReport): string {
+  const { trained, untrained, meanAction } = report;
+  const columns = [
+    { head: "trained", values: trained },
+    ...(untrained ? [{ head: "untrained", values: untrained }] : []),
+    ...(meanAction ? [{ head: "mean action", values: meanAction }] : []),
+  ];
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  const rows = report.dims.map((name, d) => [name, ...columns.map((c) => c.values[d]!.toFixed(4))]);
+  rows.push(["all", ...columns.map((c) => mean(c.values).toFixed(4))]);
+  return [
+    `checkpoint  ${report.checkpoint}`,
+    `episodes    ${report.episodes.join(", ")} of ${report.dataset}: ${report.chunks} chunks, ${report.actions} actions` +
+      (report.notDecoded > 0 ? `, ${report.notDecoded} chunks did not decode` : ""),
+    "",
+    table(["mean absolute error", ...columns.map((c) => c.head)], rows),
+  ].join("\n");
+}
+
+function parseEpisodes(text: string, known: readonly number[]): number[] {
+  return text.split(",").map((part) => {
+    const index = Number(part);
+    if (part.trim() !== "" && known.includes(index)) return index;
+    throw new InsulaError(
+      "evaluate/episodes",
+      `--episodes ${text}: '${part}' is not an episode of the dataset (there are ${known[0]} to ${known.at(-1)})`,
+    );
+  });
+}

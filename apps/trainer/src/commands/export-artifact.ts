@@ -1,0 +1,37 @@
+/** @file `insula export-artifact`: the ONNX models of a configuration, without training. */
+import { buildArtifact, writeArtifact } from "@insula/ki-model";
+import { configModelType } from "@insula/model-types";
+import { robotSpec } from "../data/robots.js";
+import { count } from "../plan.js";
+import { table } from "../table.js";
+import type { Install } from "./command.js";
+import { addConfigOptions, type ConfigOptions, configFrom } from "./options.js";
+
+export const installExportArtifact: Install = (program, io) => {
+  addConfigOptions(program.command("export-artifact"))
+    .description("write training, optimizer, eval and inference models with their manifest")
+    .requiredOption("--out <dir>", "folder for the models")
+    .action(async (argument: string | undefined, options: ConfigOptions & { out: string }) => {
+      const config = configFrom(argument, options);
+      const { model, batchSize, optimizer, emaDecay } = config;
+      const artifact = buildArtifact(model, {
+        batchSize,
+        imageKeys: robotSpec(config.data.robot).cameras(configModelType(model)),
+        optimizer: { ...optimizer, emaDecay },
+      });
+      await writeArtifact(artifact, options.out);
+      const { models, artifactHash, paramCounts, opset } = artifact.manifest;
+      const rows = Object.entries(models).map(([name, m]) => [
+        m.file,
+        String(artifact.models[name]!.length),
+        String(m.inputs.length),
+        String(m.outputs.length),
+      ]);
+      io.out(table(["file", "bytes", "inputs", "outputs"], rows));
+      io.out(
+        `${config.name} (${configModelType(model)}, size ${config.size}, batch ${batchSize}): ` +
+          `${count(paramCounts.vlm)} vlm + ${count(paramCounts.expert)} expert parameters, opset ${opset}, ` +
+          `hash ${artifactHash}, in ${options.out}`,
+      );
+    });
+};

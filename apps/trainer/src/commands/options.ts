@@ -1,0 +1,71 @@
+/** @file From command-line options to a resolved configuration: shared by the commands that name one. */
+import { resolve } from "node:path";
+import { MODEL_SIZES, type ModelSize } from "@insula/model-types";
+import { type Command, Option } from "commander";
+import { mergeOverrides, type Overrides, parseOverrides } from "../configs/overrides.js";
+import { DEFAULT_CONFIG, getConfig } from "../configs/registry.js";
+import { resolveConfig } from "../configs/resolve.js";
+import type { RunConfig } from "../configs/types.js";
+import { collect, configName, positiveInt, wholeNumber } from "./command.js";
+
+/** Steps of a run on the embedded sample data when none are asked for. */
+const SAMPLE_RUN_STEPS = 200;
+
+export interface ConfigOptions {
+  config?: string;
+  size?: ModelSize;
+  batchSize?: number;
+  numTrainSteps?: number;
+  seed?: number;
+  weights?: string;
+  dataset?: string;
+  set: string[];
+}
+
+/** Add `[config]` and the options that shape a configuration. */
+export function addConfigOptions(command: Command): Command {
+  return command
+    .argument("[config]", `configuration, see \`insula configs\` (default: ${DEFAULT_CONFIG})`)
+    .option("--config <name>", "the same as an option")
+    .addOption(
+      new Option(
+        "--size <size>",
+        "model size (default: full; tiny with the embedded data and for debug configs)",
+      ).choices(MODEL_SIZES),
+    )
+    .option(
+      "--dataset <dir>",
+      "LeRobot dataset (v2.0, v2.1 or v3.0); default: the config's, or embedded sample data",
+    )
+    .option("--batch-size <n>", "samples per step", positiveInt)
+    .option("--num-train-steps <n>", "optimizer steps (also --num-steps)", positiveInt)
+    .option("--seed <n>", "seed of weights, order and noise", wholeNumber)
+    .option("--weights <path>", "initial weights: a run, a checkpoint or a .safetensors file")
+    .option("--set <path=value>", "set any field of the configuration (repeatable)", collect, []);
+}
+
+/** The configuration that the command line asks for. `--set` wins over the other options. */
+export function configFrom(argument: string | undefined, options: ConfigOptions): RunConfig {
+  const declared = getConfig(configName(argument, options.config, DEFAULT_CONFIG));
+  const given: Overrides = {};
+  for (const key of ["batchSize", "numTrainSteps", "seed", "weights"] as const) {
+    if (options[key] !== undefined) given[key] = options[key];
+  }
+  // Kept in the configuration, so that a resumed or evaluated run finds its data again.
+  if (options.dataset !== undefined) given["data"] = { repoId: resolve(options.dataset) };
+  const overrides = mergeOverrides(given, parseOverrides(options.set)) as Overrides;
+  const sampleData =
+    options.dataset === undefined && declared.data.repoId === null && !setsDataset(overrides);
+  const debug = declared.name.startsWith("debug");
+  const size = options.size ?? (sampleData || debug ? "tiny" : "full");
+  const shortened =
+    sampleData && size !== "full" && overrides["numTrainSteps"] === undefined
+      ? { numTrainSteps: Math.min(SAMPLE_RUN_STEPS, declared.numTrainSteps) }
+      : {};
+  return resolveConfig(declared, { size, overrides: { ...overrides, ...shortened } });
+}
+
+function setsDataset(overrides: Overrides): boolean {
+  const data = overrides["data"] as { repoId?: unknown } | undefined;
+  return typeof data?.repoId === "string";
+}

@@ -1,0 +1,37 @@
+/** @file `insula verify`: compare every number of a golden folder with what this code computes. */
+import { resolve } from "node:path";
+import { collect, type Install } from "./command.js";
+
+interface VerifyCommandOptions {
+  golden: string[];
+  tokenizers?: string;
+  out?: string;
+  only?: string;
+  json: boolean;
+}
+
+export const installVerify: Install = (program, io) => {
+  program
+    .command("verify")
+    .description(
+      "compute every item of golden folders and compare; exits with 1 if one differs, 2 if there is nothing",
+    )
+    .requiredOption("--golden <dir...>", "golden folders (also repeatable)", collect)
+    .option("--tokenizers <dir>", "folder of the FAST+ files (default: ../shared/data beside the repository)")
+    .option("--out <dir>", "write what was computed there, under the golden's own names")
+    .option("--only <name>", "only parts whose name contains this, for example model/pi05 or ki/*")
+    .option("--json", "print the comparisons as JSON", false)
+    .action(async ({ golden, tokenizers, out, only, json }: VerifyCommandOptions) => {
+      // Loaded here: it brings every package with it.
+      const { runVerify } = await import("../verify/index.js");
+      const { exitCode } = await runVerify({
+        golden: golden.map((dir) => resolve(dir)),
+        ...(tokenizers === undefined ? {} : { tokenizers: resolve(tokenizers) }),
+        ...(out === undefined ? {} : { out: resolve(out) }),
+        ...(only === undefined ? {} : { only }),
+        json,
+        log: io.out,
+      });
+      if (exitCode !== 0) io.exitCode = exitCode;
+    });
+};

@@ -1,0 +1,24 @@
+/**
+ * @file Ten steps of two samples, to see that everything runs. Always at size tiny unless another is named:
+ * the reference's `debug` also has dummy-sized Gemma stacks.
+ */
+import { defineConfig } from "./defaults.js";
+import type { TrainConfig } from "./types.js";
+
+const debug = {
+  data: { robot: "droid", assetId: "droid", promptFromTask: true },
+  batchSize: 2,
+  numTrainSteps: 10,
+  logInterval: 1,
+  saveInterval: 100,
+} as const;
+
+export const DEBUG_CONFIGS: readonly TrainConfig[] = [
+  defineConfig({ ...debug, name: "debug", model: { actionHorizon: 10 } }),
+  defineConfig({ ...debug, name: "debug_pi05", model: { pi05: true, actionHorizon: 10 } }),
+  defineConfig({
+    ...debug,
+    name: "debug_pi05_ki",
+    model: { pi05: true, knowledgeInsulation: true, actionHorizon: 10 },
+  }),
+];

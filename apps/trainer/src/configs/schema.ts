@@ -1,0 +1,131 @@
+/** @file The check of a filled-in configuration: strict, so that a misspelt field is an error, not a silence. */
+import { closestMatch, InsulaError, MODEL_SIZES } from "@insula/model-types";
+import { z } from "zod";
+import { ROBOTS, type RunConfig } from "./types.js";
+
+const count = z.int().positive();
+const rate = z.number().nonnegative();
+const share = z.number().min(0).lt(1);
+
+const gemma = z.strictObject({
+  width: count,
+  depth: count,
+  mlpDim: count,
+  numHeads: count,
+  numKvHeads: count,
+  headDim: count,
+});
+
+const model = z.strictObject({
+  actionDim: count,
+  actionHorizon: count,
+  maxTokenLen: count,
+  pi05: z.boolean(),
+  knowledgeInsulation: z.boolean(),
+  pi0Fast: z.boolean(),
+  kiFastTokenLossWeight: rate,
+  kiForm: z.enum(["one-pass", "two-pass"]),
+  maskPadded: z.boolean(),
+  promptFormat: z.enum(["fast", "pi05"]),
+  discreteStateInput: z.boolean(),
+  fastSkipTokens: z.int().nonnegative(),
+  imageKeys: z.array(z.string()).min(1),
+  imageSize: count,
+  vocabSize: count,
+  vlm: gemma,
+  expert: gemma,
+  siglip: z.strictObject({
+    width: count,
+    depth: count,
+    mlpDim: count,
+    numHeads: count,
+    patchSize: count,
+  }),
+});
+
+const schedule = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("cosine"),
+    warmupSteps: z.int().nonnegative(),
+    peakLr: rate,
+    decaySteps: count,
+    decayLr: rate,
+  }),
+  z.strictObject({
+    type: z.literal("rsqrt"),
+    warmupSteps: z.int().nonnegative(),
+    peakLr: rate,
+    timescale: z.number().positive(),
+  }),
+  z.strictObject({ type: z.literal("constant"), lr: rate }),
+]);
+
+const runConfig: z.ZodType<RunConfig> = z.strictObject({
+  name: z.string().min(1),
+  size: z.enum(MODEL_SIZES),
+  model,
+  data: z.strictObject({
+    repoId: z.string().nullable(),
+    assetId: z.string().regex(/^[\w.-]+(\/[\w.-]+)*$/, "expected a relative folder name"),
+    robot: z.enum(ROBOTS),
+    promptFromTask: z.boolean(),
+    defaultPrompt: z.string().nullable(),
+    useQuantileNorm: z.boolean(),
+    deltaActions: z.array(z.int()).nullable(),
+    assetsDir: z.string().nullable(),
+    heldOut: share,
+  }),
+  optimizer: z.strictObject({
+    b1: share,
+    b2: share,
+    eps: z.number().positive(),
+    weightDecay: rate,
+    clipGradientNorm: z.number().positive(),
+  }),
+  lrSchedule: schedule,
+  emaDecay: share.nullable(),
+  batchSize: count,
+  numTrainSteps: count,
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 1),
+  logInterval: count,
+  saveInterval: count,
+  keepPeriod: count.nullable(),
+  weights: z.string().nullable(),
+});
+
+/**
+ * Check that `value` is a whole {@link RunConfig}.
+ * @param reference a valid configuration, for suggestions of field names.
+ * @throws InsulaError `config/field` naming the path of the first problem and, for an unknown field, the closest one.
+ */
+export function checkRunConfig(value: unknown, reference: object = {}): RunConfig {
+  const result = runConfig.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    const key = issue.keys[0]!;
+    const known = Object.keys(valueAt(reference, path) ?? {});
+    throw unknownField([...path, key], known);
+  }
+  const found = JSON.stringify(valueAt(value, path));
+  throw new InsulaError("config/field", `config: ${path.join(".")}: ${issue.message}, found ${found}`);
+}
+
+/** The error for a field that does not exist, with the closest of `known`. */
+export function unknownField(path: readonly string[], known: readonly string[]): InsulaError {
+  const near = closestMatch(path.at(-1)!, known);
+  const remedy = near
+    ? `did you mean '${[...path.slice(0, -1), near].join(".")}'?`
+    : `expected one of ${known.join(", ")}`;
+  return new InsulaError("config/field", `config: unknown field '${path.join(".")}'; ${remedy}`);
+}
+
+function valueAt(value: unknown, path: readonly string[]): unknown {
+  let at = value;
+  for (const key of path) at = (at as Record<string, unknown> | null | undefined)?.[key];
+  return at;
+}

@@ -1,0 +1,172 @@
+/**
+ * @file The training loop: plan, then batch → draws → step → metrics, with checkpoints. The model is behind
+ * `TrainSession`, the data behind {@link TrainData}; what is here is order, bookkeeping and interruption.
+ */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { TrainBatch, TrainSession, TrainState } from "@insula/ki-model";
+import { InsulaError } from "@insula/model-types";
+import { type Checkpoint, type Progress, readCheckpoint, saveCheckpoint } from "./checkpoint.js";
+import { assertSameRun } from "./configs/same-run.js";
+import type { RunConfig } from "./configs/types.js";
+import { consoleLine, duration } from "./metrics/console.js";
+import { lossCurvesSvg } from "./metrics/curves.js";
+import { openMetrics, readMetrics } from "./metrics/jsonl.js";
+import type { MetricsRow } from "./metrics/row.js";
+import { openEvents } from "./metrics/tensorboard.js";
+import { flowDraws, makeRng } from "./rng.js";
+import type { RunDir } from "./run-dir.js";
+import { learningRate } from "./schedule.js";
+
+/** Batches in a reproducible order. */
+export interface TrainBatches {
+  /** The next batch, and the state from which the one after it follows. */
+  next(): Promise<{ batch: TrainBatch; after: unknown }>;
+  close(): Promise<void>;
+}
+
+/** What a run is made of. Everything heavy is made by the caller, in the order plan → artifact → session. */
+export interface TrainParts {
+  config: RunConfig;
+  /** Batches from a saved loader state, or from the start. */
+  openBatches(state: unknown): Promise<TrainBatches>;
+  session: TrainSession;
+  /** Files that every checkpoint carries. */
+  files: Checkpoint["files"];
+}
+
+export interface TrainOptions {
+  run: RunDir;
+  log(line: string): void;
+  /** When aborted, the step in progress is finished, a checkpoint saved and the loop left. */
+  signal?: AbortSignal;
+  /** Milliseconds, monotonic; injectable. */
+  clock?: () => number;
+}
+
+export interface TrainResult {
+  /** Optimizer steps taken, those before a resume included. */
+  step: number;
+  interrupted: boolean;
+  /** The last checkpoint; undefined when there was nothing left to do. */
+  checkpoint?: string;
+  last?: MetricsRow;
+}
+
+/**
+ * Train until `config.numTrainSteps` or an abort.
+ * @throws InsulaError `train/diverged` when a loss is not finite; the last checkpoint stays.
+ */
+export async function train(parts: TrainParts, options: TrainOptions): Promise<TrainResult> {
+  const { config, session } = parts;
+  const { run, log, signal, clock = () => performance.now() } = options;
+  const root = join(run.dir, "checkpoints");
+  await mkdir(root, { recursive: true });
+  await writeFile(join(run.dir, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+
+  const resumed =
+    run.resumeStep === undefined ? undefined : await readCheckpoint(join(root, String(run.resumeStep)));
+  if (resumed) {
+    assertSameRun(resumed.config, config);
+    await session.restore(resumed.state);
+    log(`resumed from step ${resumed.state.step}`);
+  }
+  let step = resumed?.state.step ?? 0;
+  const noise = makeRng(resumed?.progress.rng["noise"] ?? { seed: config.seed, purpose: "noise" });
+  const batches = await parts.openBatches(resumed?.progress.loader);
+  const metrics = openMetrics(join(run.dir, "metrics.jsonl"), step);
+  const events = openEvents(run.dir);
+  let loader: unknown = resumed?.progress.loader;
+  let checkpoint: string | undefined;
+  let savedAt = step;
+  let sinceLog: MetricsRow[] = [];
+  let last: MetricsRow | undefined;
+  const started = clock();
+
+  const save = async () => {
+    const progress: Progress = { rng: { noise: noise.state() }, loader };
+    const state: TrainState = await session.state();
+    checkpoint = await saveCheckpoint(root, { config, state, progress, files: parts.files });
+    savedAt = step;
+    log(`saved ${checkpoint}`);
+  };
+
+  try {
+    // One batch ahead: the next one is decoded while the model computes.
+    let ahead = step < config.numTrainSteps ? batches.next() : undefined;
+    while (ahead && step < config.numTrainSteps && !signal?.aborted) {
+      const begin = clock();
+      const { batch, after } = await ahead;
+      const arrived = clock();
+      ahead = step + 1 < config.numTrainSteps ? batches.next() : undefined;
+      ahead?.catch(() => undefined); // awaited in the next round; must not count as unhandled meanwhile
+      const draws = flowDraws(noise, { ...config.model, batchSize: config.batchSize });
+      const result = await session.step(batch, draws, learningRate(config.lrSchedule, step));
+      step += 1;
+      loader = after;
+      const ms = clock() - begin;
+      last = {
+        step,
+        ...result,
+        samples_per_s: round((1000 * config.batchSize) / ms),
+        step_ms: round(ms),
+        data_ms: round(arrived - begin),
+        time: round(Date.now() / 1000),
+      };
+      metrics.write(last);
+      events.scalars(step, last.time, tensorboardTags(last));
+      sinceLog.push(last);
+      assertFinite(last);
+      if (step === 1 || step % config.logInterval === 0 || step === config.numTrainSteps) {
+        log(consoleLine(sinceLog, config.numTrainSteps));
+        sinceLog = [];
+      }
+      if (step % config.saveInterval === 0 && step < config.numTrainSteps) await save();
+    }
+    if (savedAt !== step) await save();
+  } finally {
+    metrics.close();
+    events.close();
+    await batches.close();
+  }
+  const rows = readMetrics(join(run.dir, "metrics.jsonl"));
+  const title = `${config.name} · ${config.size} · ${step} steps of ${config.batchSize}`;
+  await writeFile(join(run.dir, "loss-curves.svg"), lossCurvesSvg(rows, title));
+  const interrupted = step < config.numTrainSteps;
+  log(
+    interrupted
+      ? `interrupted after step ${step}; --resume continues`
+      : `done: ${step} steps in ${duration((clock() - started) / 1000)}, curves in ${join(run.dir, "loss-curves.svg")}`,
+  );
+  return { step, interrupted, ...(checkpoint ? { checkpoint } : {}), ...(last ? { last } : {}) };
+}
+
+function assertFinite(row: MetricsRow): void {
+  for (const key of ["total", "fast_loss", "action_loss", "grad_norm"] as const) {
+    const value = row[key];
+    if (value === undefined || Number.isFinite(value)) continue;
+    throw new InsulaError(
+      "train/diverged",
+      `step ${row.step}: ${key} is ${value}. The run has diverged: lower lrSchedule.peakLr, or look for outliers in ` +
+        "the normalisation statistics. The last checkpoint is untouched",
+    );
+  }
+}
+
+function tensorboardTags(row: MetricsRow): Record<string, number | undefined> {
+  return {
+    "loss/total": row.total,
+    "loss/fast": row.fast_loss,
+    "loss/action": row.action_loss,
+    "accuracy/fast": row.fast_accuracy,
+    "grad_norm/all": row.grad_norm,
+    "grad_norm/vlm": row.grad_norm_vlm,
+    "grad_norm/expert": row.grad_norm_expert,
+    param_norm: row.param_norm,
+    lr: row.lr,
+    samples_per_s: row.samples_per_s,
+  };
+}
+
+/** Milliseconds and rates to three decimals: shorter rows, nothing lost. */
+const round = (value: number): number => Number(value.toFixed(3));

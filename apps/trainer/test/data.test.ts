@@ -1,0 +1,245 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createLeRobotDataset, type FeatureSpec, openLeRobotDataset } from "@insula/lerobot-dataset";
+import type { NdArray, Sample } from "@insula/model-types";
+import { describeShared, sharedJson, sharedPath } from "@insula/test-kit";
+import { readNormStats } from "@insula/transforms/node";
+import fc from "fast-check";
+import { afterAll, expect, test } from "vitest";
+import { checkDataset } from "../src/data/checks.js";
+import { liberoInputs, liberoOutputs, liberoRepack } from "../src/data/libero.js";
+import { datasetNormStats } from "../src/data/norm-stats.js";
+import { robotSpec } from "../src/data/robots.js";
+import { splitEpisodes } from "../src/data/split.js";
+
+const base = mkdtempSync(join(tmpdir(), "insula-data-"));
+afterAll(() => rmSync(base, { recursive: true }));
+
+const vector = (n: number): FeatureSpec => ({ dtype: "float32", shape: [n], names: null });
+const image: FeatureSpec = { dtype: "image", shape: [1, 1, 3], names: ["height", "width", "channel"] };
+const DROID: Record<string, FeatureSpec> = {
+  exterior_image_1_left: image,
+  wrist_image_left: image,
+  joint_position: vector(7),
+  gripper_position: vector(1),
+  actions: vector(8),
+};
+
+/** A small dataset on disk: `lengths` frames per episode, numbers from `value`. */
+async function dataset(
+  name: string,
+  options: {
+    features?: Record<string, FeatureSpec>;
+    lengths?: number[];
+    value?: (key: string, i: number) => number;
+  } = {},
+) {
+  const { features = DROID, lengths = [5, 3], value = (_, i) => Math.sin(i) } = options;
+  const dir = join(base, name);
+  const writer = await createLeRobotDataset(dir, { fps: 5, robotType: "panda", features });
+  let row = 0;
+  for (const frames of lengths) {
+    const columns: Record<string, NdArray> = {};
+    const images: Record<string, Uint8Array[]> = {};
+    for (const [key, { dtype, shape }] of Object.entries(features)) {
+      if (dtype === "image") images[key] = Array.from({ length: frames }, () => PNG);
+      else {
+        const n = shape[0]!;
+        columns[key] = {
+          data: Float32Array.from({ length: frames * n }, (_, i) => value(key, row * n + i)),
+          shape: [frames, n],
+        };
+      }
+    }
+    await writer.addEpisode({ task: "reach", frames, columns, images });
+    row += frames;
+  }
+  await writer.finalize();
+  return openLeRobotDataset(dir, { cameras: [] });
+}
+
+/** A 1×1 PNG. */
+const PNG = Uint8Array.from(
+  Buffer.from(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC",
+    "base64",
+  ),
+);
+
+const droid = robotSpec("droid");
+
+describeShared("statistics of real DROID episodes", () => {
+  test("count every row once and equal openpi's over the same rows", async () => {
+    const real = await openLeRobotDataset(sharedPath("data", "lerobot", "droid_subset_v30"), { cameras: [] });
+    const stats = await datasetNormStats(real, {
+      robot: "droid",
+      spec: droid,
+      actionHorizon: 50,
+      deltaActions: null,
+      episodes: new Set(real.episodes.map((e) => e.index)),
+    });
+    const golden = await readNormStats(sharedPath("golden", "norm_stats_droid", "norm_stats.json"));
+    for (const key of ["state", "actions"]) {
+      const [s, g] = [stats[key]!, golden[key]!];
+      expect(s.mean).toBeAllclose(g.mean, { rtol: 1e-6 });
+      // E[x²] − E[x]² in float32 there.
+      expect(s.std).toBeAllclose(g.std, { rtol: 1e-5 });
+      // openpi's are left edges of bins, ours interpolate: neighbours in 614 rows lie up to 0.014 apart.
+      expect(s.q01!).toBeAllclose(g.q01!, { atol: 2e-2 });
+      expect(s.q99!).toBeAllclose(g.q99!, { atol: 2e-2 });
+    }
+    await real.close();
+  });
+
+  test("of horizon 15 agree with openpi's script, which drops the last 6 of 614 frames", async () => {
+    const { norm_stats: golden } = sharedJson<{
+      norm_stats: Record<string, { mean: number[]; std: number[] }>;
+    }>("golden/norm_stats_droid/norm_stats_h15_b32.json");
+    const real = await openLeRobotDataset(sharedPath("data", "lerobot", "droid_subset_v30"), { cameras: [] });
+    const stats = await datasetNormStats(real, {
+      robot: "droid",
+      spec: droid,
+      actionHorizon: 15,
+      deltaActions: null,
+      upstream: true,
+      episodes: new Set(real.episodes.map((e) => e.index)),
+    });
+    for (const key of ["state", "actions"]) {
+      expect(stats[key]!.mean).toBeAllclose(golden[key]!.mean, { rtol: 0.02 });
+      expect(stats[key]!.std).toBeAllclose(golden[key]!.std, { rtol: 0.02 });
+    }
+    await real.close();
+  });
+});
+
+test("statistics count chunks with their end-of-episode repeats, differences first, chosen episodes only", async () => {
+  const set = await dataset("stats");
+  const horizon = 3;
+  const stats = await datasetNormStats(set, {
+    robot: "droid",
+    spec: droid,
+    actionHorizon: horizon,
+    deltaActions: [7, -1],
+    episodes: new Set([0]),
+  });
+  const actions = (await set.column("actions")).data;
+  const joints = (await set.column("joint_position")).data;
+  for (const d of [0, 6, 7]) {
+    const values: number[] = [];
+    for (let t = 0; t < 5; t++) {
+      for (let h = 0; h < horizon; h++) {
+        const action = Number(actions[Math.min(t + h, 4) * 8 + d]);
+        values.push(d < 7 ? action - Number(joints[t * 7 + d]) : action);
+      }
+    }
+    const mean = values.reduce((a, b) => a + b, 0) / values.length;
+    const variance = values.reduce((a, v) => a + (v - mean) ** 2, 0) / values.length;
+    expect(stats["actions"]!.mean[d]).toBeCloseTo(mean, 9);
+    expect(stats["actions"]!.std[d]).toBeCloseTo(Math.sqrt(variance), 9);
+  }
+});
+
+const without = (key: string) => Object.fromEntries(Object.entries(DROID).filter(([k]) => k !== key));
+
+test.each([
+  ["a missing column", { features: { ...without("joint_position"), joint_positions: vector(7) } }],
+  ["actions of the wrong width", { features: { ...DROID, actions: vector(7) } }],
+  ["an image of the wrong rank", { features: { ...DROID, wrist_image_left: vector(3) } }],
+])("%s is named", async (name, options) => {
+  const set = await dataset(name.replaceAll(" ", "-"), options);
+  const error = await checkDataset(set, "droid", droid).then(
+    () => undefined,
+    (e: Error) => e.message.replaceAll(base, "BASE"),
+  );
+  expect(error).toMatchSnapshot();
+});
+
+test("NaN and infinity are named", async () => {
+  const set = await dataset("not-finite");
+  const with1 = (key: string, at: number, bad: number): typeof set => ({
+    ...set,
+    async column(name) {
+      const { data, shape } = await set.column(name);
+      const copy = Float32Array.from(data as Float32Array);
+      if (name === key) copy[at] = bad;
+      return { data: copy, shape };
+    },
+  });
+  await expect(checkDataset(with1("actions", 43, Number.NaN), "droid", droid)).rejects.toThrow(
+    "actions: NaN in episode 1, frame 0, dim 3",
+  );
+  await expect(checkDataset(with1("joint_position", 2, 1 / 0), "droid", droid)).rejects.toThrow(
+    "joint_position: Infinity in episode 0, frame 0, dim 2",
+  );
+});
+
+test("a sound dataset passes; a file that was not copied is named", async () => {
+  const set = await dataset("sound");
+  await checkDataset(set, "droid", droid);
+  rmSync(join(base, "sound", "data", "chunk-000", "file-000.parquet"));
+  await expect(checkDataset(set, "droid", droid)).rejects.toThrow(
+    /sound: 1 files that the metadata names are missing, first data\/chunk-000\/file-000.parquet/,
+  );
+});
+
+test("a split parts the episodes in order", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 2, max: 300 }),
+      fc.double({ min: 0, max: 0.5, noNaN: true }),
+      (n, share) => {
+        const episodes = Array.from({ length: n }, (_, index) => ({ index }));
+        const { train, heldOut } = splitEpisodes(episodes, share);
+        expect([...train, ...heldOut]).toEqual(episodes.map((e) => e.index));
+        expect(train.length).toBeGreaterThan(0);
+        expect(heldOut.length > 0).toBe(share > 0);
+      },
+    ),
+  );
+  expect(
+    splitEpisodes(
+      Array.from({ length: 64 }, (_, index) => ({ index })),
+      0.125,
+    ).train.length,
+  ).toBe(56);
+  expect(() => splitEpisodes([{ index: 0 }], 0.1)).toThrowErrorMatchingInlineSnapshot(
+    `[InsulaError: 1 episodes, of which 1 are held out, leave none to train on; --set data.heldOut=0 trains on all]`,
+  );
+});
+
+test("LIBERO in and out", () => {
+  const pixels = (v: number) => ({ data: new Uint8Array(12).fill(v), shape: [2, 2, 3] });
+  const sample: Sample = {
+    image: pixels(1),
+    wrist_image: pixels(2),
+    state: { data: new Float32Array(8), shape: [8] },
+    actions: { data: new Float32Array(14), shape: [2, 7] },
+    prompt: "put the bowl on the plate",
+    task_index: 3,
+  };
+  const repacked = liberoRepack()(sample);
+  const out = liberoInputs("pi05_ki")(repacked);
+  expect(Object.keys(out).sort()).toEqual(["actions", "image", "image_mask", "prompt", "state"]);
+  expect(out["image_mask"]).toEqual({ base_0_rgb: true, left_wrist_0_rgb: true, right_wrist_0_rgb: false });
+  expect(out["image"]).toMatchObject({
+    base_0_rgb: pixels(1),
+    left_wrist_0_rgb: pixels(2),
+    right_wrist_0_rgb: pixels(0),
+  });
+  expect(liberoInputs("pi0_fast")(repacked)["image_mask"]).toEqual({
+    base_0_rgb: true,
+    base_1_rgb: true,
+    wrist_0_rgb: true,
+  });
+  const wide = { data: Float32Array.from({ length: 16 }, (_, i) => i), shape: [2, 8] };
+  expect(liberoOutputs()({ actions: wide })).toEqual({
+    actions: { data: Float32Array.of(0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14), shape: [2, 7] },
+  });
+  expect(() => liberoOutputs()({ actions: { data: new Float32Array(12), shape: [2, 6] } })).toThrow(
+    "actions: expected [*, 7], found [2, 6]",
+  );
+  expect(() => liberoInputs("pi0")({ ...repacked, actions: wide })).toThrow(
+    "actions: expected [*, 7], found [2, 8]",
+  );
+});

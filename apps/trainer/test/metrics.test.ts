@@ -1,0 +1,165 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, expect, test } from "vitest";
+import { consoleLine, duration } from "../src/metrics/console.js";
+import { lossCurvesSvg, niceTicks, smoothed } from "../src/metrics/curves.js";
+import { openMetrics, readMetrics } from "../src/metrics/jsonl.js";
+import type { MetricsRow } from "../src/metrics/row.js";
+import { crc32c, openEvents } from "../src/metrics/tensorboard.js";
+
+const dir = mkdtempSync(join(tmpdir(), "insula-metrics-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const row = (step: number, more: Partial<MetricsRow> = {}): MetricsRow => ({
+  step,
+  total: 8 / step + 1,
+  fast_loss: 7 / step,
+  action_loss: 1 / step + 1,
+  fast_accuracy: 0.25,
+  grad_norm: 1.5,
+  grad_norm_vlm: 1.25,
+  grad_norm_expert: 0.001,
+  param_norm: 10,
+  lr: 1e-3,
+  samples_per_s: 8,
+  step_ms: 500,
+  data_ms: 3,
+  time: 1_800_000_000 + step,
+  ...more,
+});
+
+test("metrics.jsonl: resuming drops the rows that will be run again and a line cut short", () => {
+  const path = join(dir, "metrics.jsonl");
+  const first = openMetrics(path);
+  for (let step = 1; step <= 7; step++) first.write(row(step));
+  first.close();
+  appendFileSync(path, '{"step": 8, "tot');
+  const second = openMetrics(path, 5);
+  second.write(row(6, { total: -1 }));
+  second.close();
+  const rows = readMetrics(path);
+  expect(rows.map((r) => r.step)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(rows[4]).toEqual(row(5));
+  expect(rows[5]!.total).toBe(-1);
+});
+
+test("CRC-32C of the standard's check string", () => {
+  expect(crc32c(new TextEncoder().encode("123456789"))).toBe(0xe3069283);
+  expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa); // RFC 3720 B.4
+});
+
+/** An independent reading of an event file: frames, checksums, the four fields. */
+function readEvents(path: string) {
+  const file = readFileSync(path);
+  const events: { time: number; step: number; version?: string; values: Record<string, number> }[] = [];
+  const mask = (crc: number) => Number((BigInt((crc >>> 15) | (crc << 17)) + 0xa282ead8n) & 0xffffffffn);
+  const fields = function* (b: Buffer): Generator<[number, bigint | Buffer]> {
+    let at = 0;
+    const varint = () => {
+      let value = 0n;
+      for (let shift = 0n; ; shift += 7n) {
+        const byte = b[at++]!;
+        value |= BigInt(byte & 127) << shift;
+        if (byte < 128) return value;
+      }
+    };
+    while (at < b.length) {
+      const key = Number(varint());
+      const wire = key & 7;
+      if (wire === 0) yield [key >> 3, varint()];
+      else {
+        const size = wire === 1 ? 8 : wire === 5 ? 4 : Number(varint());
+        yield [key >> 3, b.subarray(at, (at += size))];
+      }
+    }
+  };
+  for (let at = 0; at < file.length; ) {
+    const length = Number(file.readBigUInt64LE(at));
+    expect(file.readUInt32LE(at + 8)).toBe(mask(crc32c(file.subarray(at, at + 8))));
+    const payload = file.subarray(at + 12, at + 12 + length);
+    expect(file.readUInt32LE(at + 12 + length)).toBe(mask(crc32c(payload)));
+    const event = { time: 0, step: 0, values: {} as Record<string, number> } as (typeof events)[number];
+    for (const [id, value] of fields(payload)) {
+      if (id === 1) event.time = (value as Buffer).readDoubleLE();
+      if (id === 2) event.step = Number(value);
+      if (id === 3) event.version = (value as Buffer).toString();
+      if (id === 5) {
+        for (const [, entry] of fields(value as Buffer)) {
+          const [[, tag], [, scalar]] = [...fields(entry as Buffer)] as [[number, Buffer], [number, Buffer]];
+          event.values[tag.toString()] = scalar.readFloatLE();
+        }
+      }
+    }
+    events.push(event);
+    at += 16 + length;
+  }
+  return events;
+}
+
+test("TensorBoard events read back", () => {
+  const writer = openEvents(dir, 1_800_000_000);
+  writer.scalars(300_000, 1_800_000_001.5, { "loss/total": 1.5, "loss/none": undefined, lr: 1e-3 });
+  writer.scalars(2 ** 40, 1_800_000_002, { "grad_norm/größe": Number.POSITIVE_INFINITY });
+  writer.close();
+  expect(readEvents(writer.path)).toEqual([
+    { time: 1_800_000_000, step: 0, version: "brain.Event:2", values: {} },
+    { time: 1_800_000_001.5, step: 300_000, values: { "loss/total": 1.5, lr: Math.fround(1e-3) } },
+    { time: 1_800_000_002, step: 2 ** 40, values: { "grad_norm/größe": Number.POSITIVE_INFINITY } },
+  ]);
+});
+
+test("the console line holds means since the last one", () => {
+  expect(consoleLine([row(1), row(2)], 200)).toMatchInlineSnapshot(
+    `"step   2/200  total 7.0000  fast_loss 5.2500  action_loss 1.7500  fast_acc 25.0%  grad 1.50  vlm 1.25  expert 1.0e-3  lr 1.00e-3  8.00 samples/s  ETA 1m39s"`,
+  );
+  const { fast_loss, fast_accuracy, grad_norm_vlm, ...actionOnly } = row(200);
+  expect(consoleLine([actionOnly], 200)).toMatchInlineSnapshot(
+    `"step 200/200  total 1.0400  action_loss 1.0050  grad 1.50  expert 1.0e-3  lr 1.00e-3  8.00 samples/s  ETA 0s"`,
+  );
+  expect([12.4, 65, 3725].map(duration)).toEqual(["12s", "1m05s", "1h02m"]);
+});
+
+test("ticks are round, increasing and cover the range", () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: -1e6, max: 1e6, noNaN: true }),
+      fc.double({ min: 1e-6, max: 1e6, noNaN: true }),
+      (low, span) => {
+        const ticks = niceTicks(low, low + span, 5);
+        const slack = 1e-6 * (Math.abs(low) + span);
+        expect(ticks[0]!).toBeLessThanOrEqual(low + slack);
+        expect(ticks.at(-1)!).toBeGreaterThanOrEqual(low + span - slack);
+        expect(ticks.length).toBeLessThanOrEqual(9);
+      },
+    ),
+  );
+});
+
+test("smoothing keeps a constant and stays inside the range", () => {
+  fc.assert(
+    fc.property(fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { minLength: 1 }), (values) => {
+      const smooth = smoothed(values);
+      expect(smooth[0]).toBeCloseTo(values[0]!, 10);
+      for (const v of smooth) {
+        expect(v).toBeLessThanOrEqual(Math.max(...values) + 1e-9);
+        expect(v).toBeGreaterThanOrEqual(Math.min(...values) - 1e-9);
+      }
+    }),
+  );
+});
+
+test("the SVG has a raw and a smooth line per loss and survives odd runs", () => {
+  const rows = Array.from({ length: 40 }, (_, i) => row(i + 1));
+  const paths = (svg: string) => svg.match(/<path /g)?.length;
+  const svg = lossCurvesSvg(rows, "a < b & c");
+  expect(paths(svg)).toBe(4);
+  expect(svg).toContain("a &lt; b &amp; c");
+  expect(svg).not.toContain("NaN");
+  const { fast_loss, action_loss, ...bare } = row(1);
+  for (const odd of [[], [row(3)], [row(1, { fast_loss: Number.NaN }), row(2)], [bare]]) {
+    expect(lossCurvesSvg(odd, "odd")).not.toContain("NaN");
+  }
+  expect(paths(lossCurvesSvg([bare], "only total"))).toBe(2);
+});

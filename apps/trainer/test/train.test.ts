@@ -1,0 +1,169 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TrainSession } from "@insula/ki-model";
+import { afterAll, expect, test } from "vitest";
+import { readCheckpoint, saveCheckpoint } from "../src/checkpoint.js";
+import type { RunConfig } from "../src/configs/types.js";
+import { readMetrics } from "../src/metrics/jsonl.js";
+import { openRunDir } from "../src/run-dir.js";
+import { type TrainParts, train } from "../src/train.js";
+import { toyConfig, toyParts } from "./toy.js";
+
+const base = mkdtempSync(join(tmpdir(), "insula-train-"));
+afterAll(() => rmSync(base, { recursive: true }));
+
+async function run(
+  name: string,
+  config: RunConfig,
+  more: { resume?: boolean; abortAfter?: number; wrap?: (parts: TrainParts) => TrainParts } = {},
+) {
+  const lines: string[] = [];
+  const parts = await toyParts(config);
+  const controller = new AbortController();
+  let steps = 0;
+  const session: TrainSession = {
+    ...parts.session,
+    async step(...args) {
+      const result = await parts.session.step(...args);
+      if (++steps === more.abortAfter) controller.abort();
+      return result;
+    },
+  };
+  const { wrap = (p) => p } = more;
+  const result = await train(wrap({ ...parts, session }), {
+    run: await openRunDir(join(base, name), { resume: more.resume ?? false }),
+    log: (line) => lines.push(line),
+    signal: controller.signal,
+  }).finally(() => parts.session.release());
+  return { ...result, lines, dir: join(base, name) };
+}
+
+const losses = (dir: string) =>
+  readMetrics(join(dir, "metrics.jsonl")).map(({ step, total, lr }) => ({ step, total, lr }));
+const checkpointOf = async (dir: string, step: number) => {
+  const { config, ...rest } = await readCheckpoint(join(dir, "checkpoints", String(step)));
+  return rest;
+};
+
+test.each([0.9, null])(
+  "two steps, a checkpoint, two more: bit for bit four steps (EMA %s)",
+  async (emaDecay) => {
+    const four = await run(`straight-${emaDecay}`, toyConfig({ numTrainSteps: 4, emaDecay }));
+    await run(`halves-${emaDecay}`, toyConfig({ numTrainSteps: 2, emaDecay }));
+    const halves = await run(`halves-${emaDecay}`, toyConfig({ numTrainSteps: 4, emaDecay }), {
+      resume: true,
+    });
+    expect(halves.lines[0]).toBe("resumed from step 2");
+    expect(losses(halves.dir)).toEqual(losses(four.dir));
+    expect(losses(four.dir).map((r) => r.step)).toEqual([1, 2, 3, 4]);
+    expect(await checkpointOf(halves.dir, 4)).toEqual(await checkpointOf(four.dir, 4));
+  },
+);
+
+test("an abort finishes the step, saves, and a resumed run ends where an undisturbed one does", async () => {
+  const config = toyConfig({ numTrainSteps: 5 });
+  const whole = await run("whole", config);
+  const cut = await run("cut", config, { abortAfter: 3 });
+  expect(cut).toMatchObject({ step: 3, interrupted: true, checkpoint: join(cut.dir, "checkpoints", "3") });
+  expect(cut.lines.at(-1)).toBe("interrupted after step 3; --resume continues");
+  const rest = await run("cut", config, { resume: true });
+  expect(rest).toMatchObject({ step: 5, interrupted: false });
+  expect(await checkpointOf(rest.dir, 5)).toEqual(await checkpointOf(whole.dir, 5));
+});
+
+test("a killed run loses only the steps after its last checkpoint", async () => {
+  const config = toyConfig({ numTrainSteps: 6, saveInterval: 2 });
+  const whole = await run("undisturbed", config);
+  const dies = run("killed", config, {
+    wrap: (parts) => ({
+      ...parts,
+      openBatches: async (state) => {
+        const batches = await parts.openBatches(state);
+        let left = 5;
+        const next = () => (left-- > 0 ? batches.next() : Promise.reject(new Error("disk gone")));
+        return { ...batches, next };
+      },
+    }),
+  });
+  await expect(dies).rejects.toThrow("disk gone");
+  const dir = join(base, "killed");
+  expect(readdirSync(join(dir, "checkpoints"))).toEqual(["4"]);
+  expect(losses(dir).map((r) => r.step)).toEqual([1, 2, 3, 4, 5]);
+  await run("killed", config, { resume: true });
+  expect(losses(dir)).toEqual(losses(whole.dir));
+  expect(await checkpointOf(dir, 6)).toEqual(await checkpointOf(whole.dir, 6));
+});
+
+test("a run leaves metrics, events, curves and a checkpoint with its files", async () => {
+  const config = toyConfig({ numTrainSteps: 3, logInterval: 2 });
+  const { dir, lines, last } = await run("files", config);
+  expect(readdirSync(dir).map((n) => n.replace(/tfevents.*/, "tfevents"))).toEqual([
+    "checkpoints",
+    "config.json",
+    "events.out.tfevents",
+    "loss-curves.svg",
+    "metrics.jsonl",
+  ]);
+  expect(Object.keys(last!)).toEqual(
+    expect.arrayContaining(
+      "step total fast_loss action_loss fast_accuracy grad_norm grad_norm_vlm grad_norm_expert lr samples_per_s".split(
+        " ",
+      ),
+    ),
+  );
+  expect(last!.total).toBeCloseTo(last!.fast_loss! + last!.action_loss!, 5);
+  expect(last!.grad_norm).toBeCloseTo(Math.hypot(last!.grad_norm_vlm!, last!.grad_norm_expert!), 4);
+  expect(lines.filter((l) => l.startsWith("step ")).map((l) => l.slice(0, 8))).toEqual([
+    "step 1/3",
+    "step 2/3",
+    "step 3/3",
+  ]);
+  expect(existsSync(join(dir, "checkpoints", "3", "assets", "droid", "norm_stats.json"))).toBe(true);
+  expect(JSON.parse(readFileSync(join(dir, "config.json"), "utf8"))).toEqual(config);
+});
+
+test("resuming a finished run does nothing; resuming with other settings is refused by name", async () => {
+  const config = toyConfig({ numTrainSteps: 1 });
+  const { dir } = await run("finished", config);
+  const before = losses(dir);
+  expect(await run("finished", config, { resume: true })).toMatchObject({ step: 1, interrupted: false });
+  expect(losses(dir)).toEqual(before);
+  await expect(run("finished", toyConfig({ numTrainSteps: 2, seed: 7 }), { resume: true })).rejects.toThrow(
+    "--resume: seed was 42 in the checkpoint and is 7 now; resume with the same settings, or start another run",
+  );
+});
+
+test("a loss that is not finite stops the run and keeps the last good checkpoint", async () => {
+  const config = toyConfig({ numTrainSteps: 3, saveInterval: 1 });
+  const bad = run("diverged", config, {
+    wrap: (parts) => ({
+      ...parts,
+      openBatches: async (state) => {
+        const batches = await parts.openBatches(state);
+        let n = 0;
+        return {
+          ...batches,
+          next: async () => {
+            const item = await batches.next();
+            if (++n === 2) item.batch.actions.data.fill(Number.NaN);
+            return item;
+          },
+        };
+      },
+    }),
+  });
+  await expect(bad).rejects.toThrow(/^step 2: total is NaN. The run has diverged/);
+  expect(readdirSync(join(base, "diverged", "checkpoints"))).toEqual(["1"]);
+});
+
+test("a checkpoint of the wrong shape is not silently accepted", async () => {
+  const config = toyConfig({ numTrainSteps: 1 });
+  const { dir } = await run("shape", config);
+  const saved = await readCheckpoint(join(dir, "checkpoints", "1"));
+  saved.state.params.delete("action_in_proj/bias");
+  await saveCheckpoint(join(dir, "checkpoints"), { ...saved, files: new Map() });
+  await expect(run("shape", toyConfig({ numTrainSteps: 2 }), { resume: true })).rejects.toThrow(
+    /action_in_proj\/bias/,
+  );
+});
