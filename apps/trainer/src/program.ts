@@ -6,6 +6,7 @@ import { installConfigs } from "./commands/configs.js";
 import { installDoctor } from "./commands/doctor.js";
 import { installEvaluate } from "./commands/evaluate.js";
 import { installExportArtifact } from "./commands/export-artifact.js";
+import { installInspect } from "./commands/inspect.js";
 import { installNormStats } from "./commands/norm-stats.js";
 import { installTrain } from "./commands/train.js";
 import { installVerify } from "./commands/verify.js";
@@ -15,6 +16,7 @@ const INSTALL = [
   installEvaluate,
   installNormStats,
   installExportArtifact,
+  installInspect,
   installConfigs,
   installVerify,
   installDoctor,

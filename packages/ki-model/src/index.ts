@@ -42,6 +42,7 @@ export type {
   TrainSession,
   TrainState,
 } from "./train-session.js";
+export { type GradientPaths, gradientPaths } from "./training/gradient-paths.js";
 export type { Losses, LossOptions } from "./training/losses.js";
 export {
   buildOptimizer,

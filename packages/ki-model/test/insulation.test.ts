@@ -1,6 +1,6 @@
 import { ancestors, grad } from "@insula/onnx-grad";
 import { expect, test } from "vitest";
-import { buildTrainingModel, isExpert } from "../src/index.js";
+import { buildTrainingModel, gradientPaths, isExpert } from "../src/index.js";
 import { runModel, testBatch, testConfig, testParams } from "./fixtures.js";
 
 const config = testConfig();
@@ -110,4 +110,11 @@ test("a future FAST token changes no earlier logits", async () => {
     (out["logits"]!.data as Float32Array).slice(from * 64, to * 64);
   expect(rows(after, 0, last)).toEqual(rows(before, 0, last));
   expect(rows(after, last, last + 1)).not.toEqual(rows(before, last, last + 1));
+});
+
+test("the report of gradient paths says the same, and shows the leak when insulation is off", () => {
+  const insulated = gradientPaths(build());
+  expect(insulated.vlm).toMatchObject({ action_loss: 0, fast_loss: insulated.vlm.parameters });
+  expect(insulated.expert).toMatchObject({ fast_loss: 0, action_loss: insulated.expert.parameters });
+  expect(gradientPaths(build({}, { insulate: false })).vlm.action_loss).toBeGreaterThan(20);
 });

@@ -19,7 +19,7 @@ import type { RunConfig, TrainConfig } from "./types.js";
  * for tens of thousands of steps; at 200 steps their warm-up would not even end.
  */
 const FROM_SCRATCH: Record<Exclude<ModelSize, "full">, { batchSize: number; peakLr: number }> = {
-  tiny: { batchSize: 4, peakLr: 1e-3 },
+  tiny: { batchSize: 4, peakLr: 3e-3 },
   small: { batchSize: 4, peakLr: 3e-4 },
 };
 
