@@ -17,6 +17,11 @@ export interface ArtifactOptions extends LossOptions {
   batchSize: number;
   /** Cameras in the training graph; default all of the configuration. */
   imageKeys?: readonly string[];
+  /**
+   * Text lengths below maxTokenLen for which there are training models of their own, `training_model_<length>`. A
+   * batch runs on the shortest one that holds it: padding behind the longest text is never computed.
+   */
+  tokenBuckets?: readonly number[];
   /** Batch of the inference models; default 1. */
   inferenceBatchSize?: number;
   optimizer?: Partial<OptimizerOptions>;
@@ -94,6 +99,11 @@ export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Ar
     serialize(context.graph, training.evalOutputs, { name: "eval_model" }),
     training.evalOutputs,
   );
+  for (const length of checkBuckets(config, options.tokenBuckets)) {
+    const name = bucketModel(length);
+    const bucket = buildTrainingModel({ ...config, maxTokenLen: length }, bucketOptions(options, length));
+    put(name, serialize(bucket.context.graph, bucket.outputs, { name }), bucket.outputs);
+  }
   const update = buildOptimizer(trainable, optimizer);
   put(
     "optimizer_model",
@@ -152,6 +162,30 @@ export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Ar
     models: listed,
   };
   return { manifest, models };
+}
+
+/** Name of the training model for texts of at most `length` tokens. */
+export function bucketModel(length: number): string {
+  return `training_model_${length}`;
+}
+
+/** No sample of a bucket has more targets than its text has tokens behind the first. */
+function bucketOptions(options: ArtifactOptions, length: number): ArtifactOptions {
+  return options.lossRows === undefined
+    ? options
+    : { ...options, lossRows: Math.min(options.lossRows, length - 1) };
+}
+
+function checkBuckets({ maxTokenLen }: ModelConfig, buckets: readonly number[] = []): readonly number[] {
+  for (const length of buckets) {
+    if (!Number.isInteger(length) || length < 2 || length >= maxTokenLen) {
+      throw new InsulaError(
+        "artifact/bucket",
+        `artifact: tokenBuckets: expected lengths from 2 to ${maxTokenLen - 1}, found ${length}`,
+      );
+    }
+  }
+  return buckets;
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -135,3 +135,27 @@ test("wrong parameters are named", () => {
   params.set("nonsense", { data: new Float32Array(1), shape: [1] });
   expect(() => toGraphParams(specs, params)).toThrow("the model has no nonsense");
 });
+
+test("a batch runs on the shortest bucket that holds it, with the same numbers", async () => {
+  const params = testParams(config);
+  const whole = await createTrainSession({ artifact, params });
+  const bucketed = await createTrainSession({
+    artifact: buildArtifact(config, { batchSize: 2, tokenBuckets: [12, 18] }),
+    params,
+  });
+  const expected = await whole.step(batch, draws, 1e-3); // the longer sample has 17 tokens
+  const actual = await bucketed.step(batch, draws, 1e-3);
+  for (const key of ["total", "action_loss", "fast_loss", "fast_accuracy", "grad_norm"] as const) {
+    expect(actual[key], key).toBeCloseTo(expected[key]!, 5);
+  }
+  const [again, reference] = [await bucketed.step(batch, draws, 1e-3), await whole.step(batch, draws, 1e-3)];
+  expect(again.total).toBeCloseTo(reference.total, 4);
+  await whole.release();
+  await bucketed.release();
+});
+
+test("a bucket as long as the buffer is refused", () => {
+  expect(() => buildArtifact(config, { batchSize: 2, tokenBuckets: [24] })).toThrow(
+    "expected lengths from 2 to 23, found 24",
+  );
+});

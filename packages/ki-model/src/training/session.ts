@@ -24,6 +24,7 @@ import type {
   TrainSession,
   TrainState,
 } from "../train-session.js";
+import { createBuckets } from "./buckets.js";
 
 export interface TrainSessionOptions {
   artifact: Artifact;
@@ -54,7 +55,7 @@ export async function createTrainSession({
     ...(threads ? { threads } : {}),
     ...(options.rematerialize ? { disabledOptimizers: KEEP_RECOMPUTATION } : {}),
   };
-  const training = await createSession(models["training_model"]!, sessionOptions);
+  const training = createBuckets(artifact, (name) => createSession(models[name]!, sessionOptions));
   const optimizer = await createSession(models["optimizer_model"]!, sessionOptions);
   let evaluation: Session | undefined;
 
@@ -89,7 +90,8 @@ export async function createTrainSession({
   return {
     async step(batch, draws, lr) {
       checkLossRows(artifact, batch);
-      const out = await training.run(feed(training, batch, draws), { into: gradPlaces });
+      const { session, batch: fitted } = await training.pick(batch);
+      const out = await session.run(feed(session, fitted, draws), { into: gradPlaces });
       step++;
       const scalars = { lr: tensor(Float32Array.of(lr), []), step: tensor(Float32Array.of(step), []) };
       const norms = await optimizer.run({ ...state, ...gradPlaces, ...scalars }, { into: places });
