@@ -15,13 +15,14 @@ const { values: args } = parseArgs({ options: { out: { type: "string" } } });
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const KINDS = ["Function", "Class", "Interface", "TypeAlias", "Variable"];
 
+const packages = readdirSync(join(root, "packages"))
+  .map((name) => join(root, "packages", name))
+  .filter((dir) => existsSync(join(dir, "package.json")))
+  .map((dir) => ({ dir, ...JSON.parse(readFileSync(join(dir, "package.json"), "utf8")) }));
 /** Every entry of every package. */
-const entryPoints = readdirSync(join(root, "packages")).flatMap((name) => {
-  const dir = join(root, "packages", name);
-  if (!existsSync(join(dir, "package.json"))) return [];
-  const { exports } = JSON.parse(readFileSync(join(dir, "package.json"), "utf8"));
-  return Object.values(exports).map((entry) => join(dir, entry["@insula/source"]));
-});
+const entryPoints = packages.flatMap(({ dir, exports }) =>
+  Object.values(exports).map((entry) => join(dir, entry["@insula/source"])),
+);
 
 const app = await Application.bootstrap({
   entryPoints,
@@ -33,8 +34,11 @@ const app = await Application.bootstrap({
   sourceLinkTemplate: "{path}#L{line}",
   // Types are checked by `pnpm typecheck`.
   skipErrorChecking: true,
+  // `@file` is no tag of typedoc's: where a file's note is all that its first export has, that is reported.
   validation: { notDocumented: true, notExported: false, invalidLink: true, invalidPath: false },
   requiredToBeDocumented: KINDS,
+  // Without this list nothing of a workspace is required to be documented.
+  packagesRequiringDocumentation: packages.map((p) => p.name),
 });
 const project = await app.convert();
 if (!project) process.exit(1);

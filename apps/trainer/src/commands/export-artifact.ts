@@ -1,7 +1,7 @@
 /** @file `insula export-artifact`: the ONNX models of a configuration, without training. */
-import { buildArtifact, writeArtifact } from "@insula/ki-model";
+import { writeArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
-import { robotSpec } from "../data/robots.js";
+import { buildRunArtifact } from "../artifact.js";
 import { count } from "../plan.js";
 import { table } from "../table.js";
 import type { Install } from "./command.js";
@@ -13,12 +13,8 @@ export const installExportArtifact: Install = (program, io) => {
     .requiredOption("--out <dir>", "folder for the models")
     .action(async (argument: string | undefined, options: ConfigOptions & { out: string }) => {
       const config = configFrom(argument, options);
-      const { model, batchSize, optimizer, emaDecay } = config;
-      const artifact = buildArtifact(model, {
-        batchSize,
-        imageKeys: robotSpec(config.data.robot).cameras(configModelType(model)),
-        optimizer: { ...optimizer, emaDecay },
-      });
+      const { model, batchSize } = config;
+      const artifact = buildRunArtifact(config);
       await writeArtifact(artifact, options.out);
       const { models, artifactHash, paramCounts, opset } = artifact.manifest;
       const rows = Object.entries(models).map(([name, m]) => [

@@ -1,9 +1,10 @@
 /** @file `insula train`: from a configuration to checkpoints, in an order in which mistakes show early. */
 import { constants } from "node:os";
 import { join } from "node:path";
-import { buildArtifact, createTrainSession, writeArtifact } from "@insula/ki-model";
+import { createTrainSession, writeArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
 import { Option } from "commander";
+import { buildRunArtifact } from "../artifact.js";
 import type { RunConfig } from "../configs/types.js";
 import { robotSpec } from "../data/robots.js";
 import { findData } from "../data/source.js";
@@ -91,11 +92,7 @@ export async function runTraining(
       const plan = makePlan(data.config, imageKeys.length);
       for (const line of planLines(plan, data.config)) log.line(line);
       assertFits(plan, data.config);
-      const artifact = buildArtifact(data.config.model, {
-        batchSize: config.batchSize,
-        imageKeys,
-        optimizer: { ...config.optimizer, emaDecay: config.emaDecay },
-      });
+      const artifact = buildRunArtifact(data.config);
       await writeArtifact(artifact, join(run.dir, "artifact"));
       log.line(`artifact    ${artifact.manifest.artifactHash} in ${join(run.dir, "artifact")}`);
       const session = await createTrainSession({
