@@ -101,7 +101,13 @@ test("small sizes are trained from scratch: schedule and EMA follow the run's le
     batchSize: 4,
     emaDecay: 0.95,
     weights: null,
-    lrSchedule: { type: "cosine", warmupSteps: 10, peakLr: 3e-3, decaySteps: 200, decayLr: expect.closeTo(3e-4) },
+    lrSchedule: {
+      type: "cosine",
+      warmupSteps: 10,
+      peakLr: 3e-3,
+      decaySteps: 200,
+      decayLr: expect.closeTo(3e-4),
+    },
   });
   expect(resolve("pi05_droid_ki", "small").lrSchedule).toMatchObject({ peakLr: 3e-4 });
   expect(resolve("pi05_droid_finetune", "full").weights).toMatch(/pi05_droid/);

@@ -10,7 +10,10 @@ afterAll(() => rmSync(base, { recursive: true }));
 test("insula train --config pi05_droid_ki --num_steps 1 --log_dir DIR logs both losses and the norms of both groups", async () => {
   const lines: string[] = [];
   const io = { out: (line: string) => void lines.push(line), err: (line: string) => void lines.push(line) };
-  const code = await runCli(["train", "--config", "pi05_droid_ki", "--num_steps", "1", "--log_dir", base], io);
+  const code = await runCli(
+    ["train", "--config", "pi05_droid_ki", "--num_steps", "1", "--log_dir", base],
+    io,
+  );
   expect(code, lines.join("\n")).toBe(0);
   const [row] = readMetrics(join(base, "metrics.jsonl"));
   expect(row).toMatchObject({ step: 1, fast_loss: expect.any(Number), action_loss: expect.any(Number) });

@@ -7,7 +7,7 @@ import {
   resolveVocabulary,
 } from "@insula/fast-tokenizer";
 import { initParams } from "@insula/ki-model";
-import { makeModelConfig } from "@insula/model-types";
+import { makeModelConfig, type NdArray } from "@insula/model-types";
 import {
   group,
   modelTransforms,
@@ -74,7 +74,7 @@ const options = (changes: Partial<PolicyOptions> = {}): PolicyOptions => ({
 test("a DROID observation becomes a chunk of DROID actions", async () => {
   const policy = await createPolicy(options());
   const result = await policy.infer(makeDroidExample({ seed: 1 }));
-  const actions = result["actions"] as { data: ArrayLike<number>; shape: number[] };
+  const actions = result["actions"] as NdArray<Float64Array>;
   expect(actions.shape).toEqual([6, 8]);
   expect(Array.from(actions.data).every(Number.isFinite)).toBe(true);
   expect((result["policy_timing"] as { infer_ms: number }).infer_ms).toBeGreaterThan(0);
@@ -101,7 +101,7 @@ test("a camera that the robot lacks may be left out of the graph", async () => {
   const all = await createPolicy(options());
   const two = await createPolicy(options({ imageKeys: config.imageKeys.slice(0, 2) }));
   const numbers = async (policy: typeof all) =>
-    ((await policy.infer(observation))["actions"] as { data: Float64Array }).data;
+    ((await policy.infer(observation))["actions"] as NdArray<Float64Array>).data;
   expect(await numbers(two)).toBeAllclose(await numbers(all), { rtol: 1e-5 });
   await all.release();
   await two.release();

@@ -29,6 +29,7 @@ export function lossCurvesSvg(rows: readonly MetricsRow[], title: string): strin
   const height = TOP + shown.length * (PANEL + GAP) + 8;
   const panels = shown.map((curve, i) => panel(curve, rows, TOP + i * (PANEL + GAP)));
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#222">
+<title>${escapeXml(title)}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="${LEFT}" y="24" font-size="15" font-weight="bold">${escapeXml(title)}</text>
 ${panels.join("\n")}
