@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Application, ReflectionKind } from "typedoc";
+import ts from "typescript";
 
 const { values: args } = parseArgs({ options: { out: { type: "string" } } });
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -24,6 +25,16 @@ const entryPoints = packages.flatMap(({ dir, exports }) =>
   Object.values(exports).map((entry) => join(dir, entry["@insula/source"])),
 );
 
+// An entry's first comment, and one with `@file`, is about the file. Untagged, typedoc takes it for the documentation
+// of what comes next: in an entry, of everything in its first export statement.
+const { readFile } = ts.sys;
+ts.sys.readFile = (path, encoding) => {
+  const opening = entryPoints.includes(path)
+    ? /^\/\*\*(?:[\s*]*@file)?([\s\S]*?)\*\//
+    : /^\/\*\*[\s*]*@file([\s\S]*?)\*\//;
+  return readFile(path, encoding)?.replace(opening, "/**$1 @module */");
+};
+
 const app = await Application.bootstrap({
   entryPoints,
   tsconfig: fileURLToPath(new URL("tsconfig.docs.json", import.meta.url)),
@@ -34,7 +45,6 @@ const app = await Application.bootstrap({
   sourceLinkTemplate: "{path}#L{line}",
   // Types are checked by `pnpm typecheck`.
   skipErrorChecking: true,
-  // `@file` is no tag of typedoc's: where a file's note is all that its first export has, that is reported.
   validation: { notDocumented: true, notExported: false, invalidLink: true, invalidPath: false },
   requiredToBeDocumented: KINDS,
   // Without this list nothing of a workspace is required to be documented.

@@ -12,10 +12,11 @@
  *     <dir>/checkpoints/<step>/  see ./checkpoint.js
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rm, unlink, writeFile } from "node:fs/promises";
+import { readdir, rm, unlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { InsulaError } from "@insula/model-types";
 import { latestCheckpoint } from "./checkpoint.js";
+import { makeDir } from "./make-dir.js";
 
 /** Names that a run creates: only these are ever deleted by `--overwrite`. */
 const OWN =
@@ -67,9 +68,10 @@ export async function openRunDir(
   return { dir, resumeStep: step };
 }
 
-async function assertWritable(dir: string): Promise<void> {
+/** Make `dir` and try to write there. @throws InsulaError `run/unwritable` naming `flag` and the folder. */
+export async function assertWritable(dir: string, flag = "--log-dir"): Promise<void> {
   try {
-    await mkdir(dir, { recursive: true });
+    await makeDir(dir);
     const probe = join(dir, `.insula-${randomUUID()}`);
     await writeFile(probe, "");
     await unlink(probe);
@@ -77,7 +79,7 @@ async function assertWritable(dir: string): Promise<void> {
     const { code, message } = cause as NodeJS.ErrnoException;
     throw new InsulaError(
       "run/unwritable",
-      `--log-dir ${dir}: cannot write there (${code ?? message}); choose a folder that you may write to`,
+      `${flag} ${dir}: cannot write there (${code ?? message}); choose a folder that you may write to`,
       { cause },
     );
   }

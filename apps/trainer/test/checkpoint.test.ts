@@ -130,3 +130,12 @@ test("a folder that cannot be written is named at once", async () => {
     /--log-dir .*file\/run: cannot write there \(ENOTDIR\); choose/,
   );
 });
+
+test.runIf(process.platform === "linux")(
+  "a file system that cannot hold folders is refused, not waited for",
+  async () => {
+    await expect(openRunDir("/proc/insula/run")).rejects.toThrow(
+      /--log-dir \/proc\/insula\/run: cannot write there/,
+    );
+  },
+);

@@ -18,6 +18,10 @@ import { type FastProcessorConfig, type FastTokenizerFiles, parseFastConfig } fr
 /** Largest chunk, in numbers: a request for more is a mistake, not a robot. */
 export const MAX_COEFFICIENTS: number = 1 << 22;
 
+/**
+ * What becomes of coefficients that the files cannot represent, and which BPE encodes. No option changes the ids of a
+ * chunk that they can.
+ */
 export interface FastTokenizerOptions {
   /** Coefficients below `min_token`: move them up to it, as the reference does (default), or throw. */
   belowMin?: "clamp" | "throw";
@@ -33,6 +37,7 @@ export interface FastTokenizerOptions {
 /** Why ids do not decode to actions. */
 export type DecodeFailure = "out-of-vocabulary" | "malformed" | "wrong-count";
 
+/** The shape to decode to, since ids do not hold it, and what to do with ids that decode to something else. */
 export interface DecodeOptions {
   /** Steps of the chunk; by default what the file fixes. */
   horizon?: number;
@@ -46,6 +51,7 @@ export interface DecodeOptions {
   onError?: OnDecodeError;
 }
 
+/** What a failure to decode becomes; see {@link DecodeOptions.onError}. */
 export type OnDecodeError = "throw" | "status" | "zeros" | "upstream";
 
 /** Decoded actions. Zeros stand for them when `status` is a failure. */

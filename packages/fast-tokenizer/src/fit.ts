@@ -11,6 +11,7 @@ import type { FastProcessorConfig } from "./fast-files.js";
 /** Where FAST+ puts coefficient 0: at U+0162, amid 331 letters, so that ordinary chunks are one word for the BPE. */
 export const FAST_PLUS_MIN_TOKEN = -354;
 
+/** What `UniversalActionProcessor.fit` takes, and what it leaves fixed. The defaults are upstream's. */
 export interface FitFastOptions {
   /** Number of ids, alphabet included. Training stops earlier when no pair repeats. Default 1024. */
   vocabSize?: number;

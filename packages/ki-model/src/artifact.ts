@@ -50,6 +50,7 @@ export interface ManifestTensor {
   shape: readonly number[];
 }
 
+/** One ONNX file: its name in the artifact's folder, its digest, and what it takes and gives. */
 export interface ManifestModel {
   file: string;
   sha256: string;
@@ -57,6 +58,7 @@ export interface ManifestModel {
   outputs: ManifestTensor[];
 }
 
+/** manifest.json: what the models were built from and how to feed them. Parameter values are no part of it. */
 export interface Manifest {
   format: "insula-training-artifact/1";
   modelType: string;
@@ -73,6 +75,7 @@ export interface Manifest {
   models: Record<string, ManifestModel>;
 }
 
+/** A manifest and the serialised models that it lists, in memory; {@link writeArtifact} makes them files. */
 export interface Artifact {
   manifest: Manifest;
   /** Model name → bytes: training_model, eval_model, optimizer_model, and prefix_model and denoise_model. */

@@ -56,6 +56,7 @@ export interface TrainState {
   ema?: ParamTree;
 }
 
+/** Training as the loop sees it. Parameters and moments are updated in place: one call at a time. */
 export interface TrainSession {
   /** Forward, backward and update. `lr` is the learning rate of this update. */
   step(batch: TrainBatch, draws: FlowDraws, lr: number): Promise<StepMetrics>;
@@ -65,5 +66,6 @@ export interface TrainSession {
   state(): Promise<TrainState>;
   /** Continue from a state. */
   restore(state: TrainState): Promise<void>;
+  /** Close the sessions that were opened, evaluation's and the text buckets' included; no step can follow. */
   release(): Promise<void>;
 }

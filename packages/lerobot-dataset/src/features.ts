@@ -27,6 +27,7 @@ export interface FeatureSpec {
   readonly info?: Readonly<Record<string, unknown>>;
 }
 
+/** Feature name → feature, in the order of info.json: the columns of a dataset, its cameras among them. */
 export type Features = Readonly<Record<string, FeatureSpec>>;
 
 const scalar = (dtype: NumericDtype): FeatureSpec => ({ dtype, shape: [1], names: null });

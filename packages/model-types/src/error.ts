@@ -2,6 +2,10 @@
  * @file The one error type. Errors are an API: `code` is stable and can be tested for; the message names
  * the function or file, the key, what was expected, what was found and, where there is one, the remedy.
  */
+/**
+ * Bad input, or a failure of what lies outside: a file, a runtime. Test for `code`; the message is for people
+ * and may change its wording.
+ */
 export class InsulaError extends Error {
   /** Stable identifier `area/problem`, for example `transforms/missing-key`. */
   readonly code: string;

@@ -24,6 +24,11 @@ export interface SiglipConfig {
   patchSize: number;
 }
 
+/**
+ * A complete model configuration: openpi's `Pi0Config` and `Pi0FASTConfig` in one record.
+ * {@link makeModelConfig} fills in the defaults and checks it; which model type it is follows from three flags
+ * ({@link configModelType}).
+ */
 export interface ModelConfig {
   /** Width of the padded state and action vectors. */
   actionDim: number;
@@ -77,8 +82,10 @@ export const PALIGEMMA_VOCAB_SIZE = 257_152;
 
 /** Sizes by name. Only `full` is openpi's; the others fit small machines. */
 export const MODEL_SIZES = ["tiny", "small", "full"] as const;
+/** The name of a size, one of {@link MODEL_SIZES}. */
 export type ModelSize = (typeof MODEL_SIZES)[number];
 
+/** The widths and depths that a size name stands for. */
 export interface SizePreset {
   vlm: GemmaConfig;
   expert: GemmaConfig;
@@ -89,6 +96,10 @@ export interface SizePreset {
 
 const heads = (numHeads: number, headDim: number) => ({ numHeads, numKvHeads: 1, headDim });
 
+/**
+ * The sizes. `full` is openpi's: Gemma 2B, its 300M-parameter expert, SigLIP So400m/14. The small ones keep
+ * its proportions where they matter: one key-value head, an expert as deep as the VLM, patches of 14 pixels.
+ */
 export const SIZE_PRESETS: Record<ModelSize, SizePreset> = {
   tiny: {
     vlm: { width: 64, depth: 2, mlpDim: 192, ...heads(4, 16) },

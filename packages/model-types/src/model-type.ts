@@ -4,6 +4,7 @@
  */
 import { InsulaError } from "./error.js";
 
+/** The model types, by name: plain strings, as openpi's enum has them, so that they survive JSON. */
 export const ModelType = {
   pi0: "pi0",
   pi05: "pi05",
@@ -11,6 +12,7 @@ export const ModelType = {
   pi05_ki: "pi05_ki",
 } as const;
 
+/** One of the model types: `"pi0"`, `"pi05"`, `"pi0_fast"` or `"pi05_ki"`. */
 export type ModelType = (typeof ModelType)[keyof typeof ModelType];
 
 /**

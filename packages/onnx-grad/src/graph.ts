@@ -55,6 +55,7 @@ export interface OpRule {
   readonly vjp?: Vjp;
 }
 
+/** One application of an operator. The order of `inputs` and `outputs` is that of the ONNX operator. */
 export interface Node {
   readonly rule: OpRule;
   readonly inputs: readonly Value[];
@@ -70,6 +71,10 @@ export interface Block {
   readonly nodes: Node[];
 }
 
+/**
+ * A graph under construction. Operators find it through their arguments and append to it; nothing is ever
+ * removed, and what no output needs is left out when it is serialised.
+ */
 export interface Graph {
   readonly nodes: Node[];
   readonly inputs: Value[];

@@ -21,7 +21,9 @@ import { bfloat16Bits, float16Bits } from "./half.js";
 import { ancestors, resolveAlias } from "./live.js";
 import { ONNX_DTYPE } from "./ops/unary.js";
 
+/** The version of ONNX's operator set that models import. */
 export const OPSET = 21;
+/** The version of ONNX's file format that models are written in: that of ONNX 1.16, which brought opset 21. */
 export const IR_VERSION = 10;
 
 /** A serialised model and what a caller has to feed it. */

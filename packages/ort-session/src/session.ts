@@ -3,6 +3,10 @@
  */
 import type { Tensor, TensorType } from "./tensor.js";
 
+/**
+ * Where a session computes. On `cuda`, operators without a CUDA kernel run on the CPU; feeds and results are
+ * host tensors on both.
+ */
 export type Device = "cpu" | "cuda";
 
 /**
@@ -10,6 +14,7 @@ export type Device = "cpu" | "cuda";
  */
 export type Runtime = "node" | "capi";
 
+/** How ONNX Runtime runs a model: with all graph optimisations but those that are left out here. */
 export interface SessionOptions {
   /** Default: `capi` on Linux, `node` elsewhere; the environment variable `INSULA_RUNTIME` overrides it. */
   runtime?: Runtime;
@@ -32,6 +37,7 @@ export interface Slot {
   shape: readonly number[];
 }
 
+/** A model ready to run. It holds native memory, outside of JavaScript's heap, until it is released. */
 export interface Session {
   readonly inputs: readonly Slot[];
   readonly outputs: readonly Slot[];
@@ -39,8 +45,9 @@ export interface Session {
   /**
    * Run the model.
    * @param feeds one tensor per input.
-   * @param into tensors to write outputs into, by output name; they may be feeds of the same run where the
+   * @param options.into tensors to write outputs into, by output name; they may be feeds of the same run where the
    *   graph allows it (an update in place).
+   * @param options.outputs names of the outputs wanted; default all.
    * @returns one tensor per requested output: those of `into`, and fresh ones for the others.
    * @throws InsulaError `session/feed` for a missing or unknown feed or a wrong type or shape, `session/run`
    *   when ONNX Runtime fails.
@@ -49,5 +56,6 @@ export interface Session {
     feeds: Readonly<Record<string, Tensor>>,
     options?: { into?: Readonly<Record<string, Tensor>>; outputs?: readonly string[] },
   ): Promise<Record<string, Tensor>>;
+  /** Free the native session. No run may be in flight, and none can follow. */
   release(): Promise<void>;
 }

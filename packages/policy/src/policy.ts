@@ -6,6 +6,10 @@ import { createSampler, type ParamTree } from "@insula/ki-model";
 import { InsulaError, type ModelConfig, type NdArray, type Sample } from "@insula/model-types";
 import { collate, compose, type Transform } from "@insula/transforms";
 
+/**
+ * A trained model and the robot around it. The transforms must be those of training, with the statistics that
+ * the checkpoint carries: those of another robot with as many joints show as bad actions, not as an error.
+ */
 export interface PolicyOptions {
   config: ModelConfig;
   params: ParamTree;
@@ -31,13 +35,15 @@ export interface PolicyTiming {
   infer_ms: number;
 }
 
+/** A model ready to act: observations as the robot sends them, actions in the robot's own units. */
 export interface Policy {
   /**
    * Actions for one observation.
-   * @param noise `[horizon, dim]`; default: drawn from the policy's generator
+   * @param options.noise `[horizon, dim]`; default: drawn from the policy's generator
    * @throws InsulaError of the first transform that the observation does not suit
    */
   infer(observation: Sample, options?: { noise?: NdArray<Float32Array> }): Promise<Sample>;
+  /** Close the model's sessions, once the last `infer` has resolved. */
   release(): Promise<void>;
 }
 

@@ -4,6 +4,7 @@
  */
 import { InsulaError, type TypedArray } from "@insula/model-types";
 
+/** An element type as headers spell it. The format's others, such as F8_E4M3, are refused. */
 export type Dtype =
   | "F64"
   | "F32"

@@ -19,6 +19,7 @@ export interface SafetensorsFile extends Header {
   readonly path: string;
   /** Read one tensor. @throws InsulaError `safetensors/missing` when the file has no tensor of that name. */
   read(name: string): Promise<FileTensor>;
+  /** Close the file handle. Tensors already read stay valid: each owns its memory. */
   close(): Promise<void>;
 }
 

@@ -17,6 +17,7 @@ export interface FileTensor extends NdArray {
   readonly dtype: Dtype;
 }
 
+/** A parsed header: tensors by name, and the text of its `__metadata__`, empty where it has none. */
 export interface Header {
   tensors: Map<string, TensorInfo>;
   metadata: Record<string, string>;

@@ -22,6 +22,7 @@ import { textPieces } from "./text-pieces.js";
 /** Part of the cache's key: raise it whenever anything that is written changes. */
 export const GENERATOR_VERSION = 1;
 
+/** What determines the sample data: equal options, equal bytes. */
 export interface SampleDataOptions {
   /** Seed of every scene and motion (default 0). */
   seed?: number;

@@ -9,6 +9,7 @@ import { forwardKinematics, jacobian, NUM_JOINTS, PANDA_LIMITS, PANDA_READY, wit
 import { makeRandom } from "./random.js";
 import { originOf, type Rigid, rotationVector } from "./rigid.js";
 
+/** The search. Defaults: from {@link PANDA_READY}, tolerance 1e-7, 100 steps per start, 20 restarts. */
 export interface InverseKinematicsOptions {
   /** Joint angles to start from; the solution is the one nearest in the sense of least-norm steps. */
   start?: ArrayLike<number>;

@@ -15,6 +15,7 @@ import { SHAPE_SIZES, type Shape } from "./scene.js";
 
 /** Camera names, as openpi's DROID configuration calls them. */
 export const CAMERAS = ["exterior_image_1_left", "wrist_image_left"] as const;
+/** One of {@link CAMERAS}; also the name of that camera's feature in the dataset. */
 export type CameraName = (typeof CAMERAS)[number];
 
 const EXTERIOR_EYE: Vec3 = [1.15, 0.55, 0.6];
@@ -105,6 +106,7 @@ export interface Renderer {
   rgb(episode: Episode, t: number, camera: CameraName): NdArray<Uint8Array>;
 }
 
+/** A renderer. It draws into a frame of its own, so one renderer draws one picture at a time. */
 export function makeRenderer(): Renderer {
   const frame = makeFrame();
   const room = makeFrame();

@@ -4,10 +4,14 @@
  */
 import type { Random } from "./random.js";
 
+/** Colours of objects. No two objects of a scene share one, so the colour alone says which is meant. */
 export const COLORS = ["red", "green", "blue", "yellow", "purple", "orange"] as const;
+/** One of {@link COLORS}, as instructions spell it. */
 export type Color = (typeof COLORS)[number];
 
+/** Shapes of objects, all narrower than the open hand. Several objects of a scene may share one. */
 export const SHAPES = ["cube", "ball", "cylinder"] as const;
+/** One of {@link SHAPES}, as instructions spell it. */
 export type Shape = (typeof SHAPES)[number];
 
 /** Metres. `width` is what the fingers close on, `grasp` the height of the grasp above the object's base. */
@@ -27,6 +31,7 @@ export interface SceneObject {
   readonly yaw: number;
 }
 
+/** What stands on the table at the beginning of an episode: three objects where {@link sampleScene} drew it. */
 export interface Scene {
   readonly objects: readonly SceneObject[];
 }

@@ -23,6 +23,7 @@ export interface Batch {
   actionMask?: NdArray<Float32Array>;
 }
 
+/** Whether a batch carries an action mask. Without `realActionDim` it has none. */
 export interface CollateOptions {
   /** Action dims of the robot. Given, the batch carries an `actionMask`, from it and `actions_is_pad`. */
   realActionDim?: number;

@@ -16,6 +16,7 @@ import {
 } from "./tokenize.js";
 import { type Group, group } from "./transform.js";
 
+/** What the model asks of its inputs, and the tokenizer of its type; the other tokenizer is not used. */
 export interface ModelTransformOptions extends TokenizeFASTInputsOptions {
   modelType: ModelType;
   /** Width of the model's state and action vectors. */

@@ -11,6 +11,7 @@ import { applyTree } from "./tree.js";
 
 const EPSILON = 1e-6;
 
+/** Which formula, and whether keys may be missing. Defaults, upstream's: z-scores, missing keys skipped. */
 export interface NormalizeOptions {
   /** Map [q01, q99] to [-1, 1] rather than z-scores. All model types but pi0 (`usesQuantileNorm`). */
   useQuantiles?: boolean;

@@ -10,6 +10,7 @@ import { named, type Transform } from "./transform.js";
 
 /** Prompt, and state where the format writes it into the text, to `[maxLen]` tokens (PaligemmaTokenizer). */
 export interface PromptTokenizer {
+  /** Tokens of `prompt`. `state` is normalised and not padded; it is given only where the format writes it. */
   tokenize(
     prompt: string,
     state?: ArrayLike<number>,
@@ -45,6 +46,7 @@ export interface FastSequenceTokenizer {
   extractActions?(tokens: Int32Array, options: ExtractActionsOptions): { actions: NdArray };
 }
 
+/** The shape of the actions to decode, `[horizon, dim]`, and what to do with tokens that hold none. */
 export interface ExtractActionsOptions {
   horizon: number;
   dim: number;
@@ -98,6 +100,7 @@ export function tokenizePrompt(
   });
 }
 
+/** What to do about samples that do not fit the model's text. */
 export interface TokenizeFASTInputsOptions {
   /**
    * Called for each sample whose tokens did not fit, before it is used. A cut sequence ends without its

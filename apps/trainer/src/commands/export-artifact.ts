@@ -3,6 +3,7 @@ import { writeArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
 import { buildRunArtifact } from "../artifact.js";
 import { count } from "../plan.js";
+import { assertWritable } from "../run-dir.js";
 import { table } from "../table.js";
 import type { Install } from "./command.js";
 import { addConfigOptions, type ConfigOptions, configFrom } from "./options.js";
@@ -15,6 +16,7 @@ export const installExportArtifact: Install = (program, io) => {
       const config = configFrom(argument, options);
       const { model, batchSize } = config;
       const artifact = buildRunArtifact(config);
+      await assertWritable(options.out, "--out");
       await writeArtifact(artifact, options.out);
       const { models, artifactHash, paramCounts, opset } = artifact.manifest;
       const rows = Object.entries(models).map(([name, m]) => [

@@ -8,6 +8,7 @@ import { datasetNormStats } from "../data/norm-stats.js";
 import { robotSpec } from "../data/robots.js";
 import { findDataset } from "../data/source.js";
 import { splitEpisodes } from "../data/split.js";
+import { assertWritable } from "../run-dir.js";
 import { table } from "../table.js";
 import type { Install } from "./command.js";
 import { addConfigOptions, type ConfigOptions, configFrom } from "./options.js";
@@ -46,6 +47,7 @@ export const installNormStats: Install = (program, io) => {
             io.out(`${table([key, "mean", "std", "q01", "q99"], rows)}\n`);
           }
           for (const { message } of findDegenerate(stats)) io.err(`warning: ${message}`);
+          await assertWritable(options.out, "--out");
           const path = await writeNormStats(join(options.out, assetId), stats);
           io.out(`${train.length} episodes of ${dir}: written to ${path}`);
         } finally {

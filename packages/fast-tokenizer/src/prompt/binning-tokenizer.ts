@@ -10,6 +10,7 @@ import { fastPrefix, type StateVector } from "./clean.js";
 import { checkMaxLen, layOut, type OverflowOptions, type TokenizedSequence } from "./sequence.js";
 import { FAST_SKIP_TOKENS, resolveVocabulary } from "./vocabulary.js";
 
+/** Resolution of the bins, their place in the model's vocabulary, and the text tokenizer around them. */
 export interface BinningTokenizerOptions extends OverflowOptions {
   text: TextTokenizer;
   /** Bins over −1…1. Default 256. */
@@ -20,6 +21,10 @@ export interface BinningTokenizerOptions extends OverflowOptions {
   fastSkipTokens?: number;
 }
 
+/**
+ * Prompt, state and actions as one row of ids, with a token per number: `horizon · dim` tokens where FAST needs a
+ * fraction. For comparison with RT-2 and OpenVLA.
+ */
 export class BinningTokenizer {
   readonly maxLen: number;
   readonly bins: number;

@@ -19,6 +19,7 @@ import { fastPrefix, pi05Prefix, type StateVector } from "./clean.js";
 import { checkMaxLen, layOut, type OverflowOptions, type TokenizedSequence } from "./sequence.js";
 import { FAST_SKIP_TOKENS, resolveVocabulary } from "./vocabulary.js";
 
+/** The two tokenizers that a sequence is made with, and where action ids lie in the model's vocabulary. */
 export interface FASTTokenizerOptions extends OverflowOptions {
   /** PaliGemma's SentencePiece model, or what stands in for it. */
   text: TextTokenizer;
@@ -40,6 +41,10 @@ export interface FASTTokenizerOptions extends OverflowOptions {
 /** Why a generated sequence holds no actions. */
 export type ExtractFailure = DecodeFailure | "no-action" | "foreign-token";
 
+/**
+ * Prompt, state and FAST-coded actions as one row of `maxLen` ids with its masks, and back: the text input of
+ * pi0_fast and pi05_ki.
+ */
 export class FASTTokenizer {
   readonly maxLen: number;
   /** Rows of the embedding table that the action ids are counted from. */

@@ -3,11 +3,16 @@ import type { TextTokenizer } from "../text/text-tokenizer.js";
 import { cleanPrompt, pi05Prefix, type StateVector } from "./clean.js";
 import { checkMaxLen, layOut, type OverflowOptions, type TokenizedPrompt } from "./sequence.js";
 
+/** The text tokenizer, and what to do with prompts of more than `maxLen` tokens. */
 export interface PaligemmaTokenizerOptions extends OverflowOptions {
   /** PaliGemma's SentencePiece model, or what stands in for it. */
   text: TextTokenizer;
 }
 
+/**
+ * A prompt, for pi0.5 with the state in it, as one row of `maxLen` ids: the text input of pi0 and pi05, without
+ * actions.
+ */
 export class PaligemmaTokenizer {
   readonly maxLen: number;
   readonly #options: PaligemmaTokenizerOptions;

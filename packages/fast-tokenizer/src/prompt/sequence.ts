@@ -36,6 +36,7 @@ export interface Truncation {
   message: string;
 }
 
+/** What to do with more than `maxLen` tokens. A cut takes the terminator first, then actions, then the prompt. */
 export interface OverflowOptions {
   /**
    * Too many tokens: cut on the right (default, upstream); refuse prompts that do not fit by themselves

@@ -8,6 +8,7 @@ import { InsulaError } from "@insula/model-types";
 /** Rows at the top that action ids leave free, in openpi. */
 export const FAST_SKIP_TOKENS = 128;
 
+/** What has to share one embedding table, and its size where that is given. */
 export interface VocabularyOptions {
   /** Ids of the text tokenizer. */
   textVocabSize: number;
@@ -23,6 +24,7 @@ export interface VocabularyOptions {
   allowOverlap?: boolean;
 }
 
+/** The layout of an embedding table. Action ids count down: id a lives in row `fastIdFirst - a`. */
 export interface ResolvedVocabulary {
   /** Rows of the embedding table. */
   vocabSize: number;

@@ -19,6 +19,7 @@ export interface ByteTokenizerFile {
   pieces: string[];
 }
 
+/** A text tokenizer that can encode every string; {@link makeByteTokenizer} says which ids it has. */
 export interface ByteTokenizer extends TextTokenizer {
   readonly padId: 0;
   readonly eosId: 1;

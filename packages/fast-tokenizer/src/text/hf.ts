@@ -4,6 +4,7 @@ import { InsulaError } from "@insula/model-types";
 import { checkId, withSpecials } from "./special.js";
 import type { TextTokenizer } from "./text-tokenizer.js";
 
+/** Where to find the special tokens, which `tokenizer.json` lists without saying which one begins or ends a text. */
 export interface HfTextOptions {
   /** Contents of `tokenizer_config.json`, if there is one: names the special tokens. */
   config?: Record<string, unknown>;

@@ -3,6 +3,7 @@
  * where its file is not at hand.
  */
 
+/** Special ids around the text. Default: none. */
 export interface EncodeTextOptions {
   /** Put the begin-of-sequence id in front. */
   addBos?: boolean;
@@ -10,6 +11,7 @@ export interface EncodeTextOptions {
   addEos?: boolean;
 }
 
+/** Text to ids and back. `encode` adds special ids only where asked to, whatever the tokenizer's own file says. */
 export interface TextTokenizer {
   /** Number of ids: one more than the largest. */
   readonly vocabSize: number;

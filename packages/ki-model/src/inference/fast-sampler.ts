@@ -17,15 +17,18 @@ import type { ParamTree } from "../train-session.js";
 import { buildFastDecodeModel, buildFastPrefixModel } from "./fast-models.js";
 import { type InferenceOptions, serializeModel } from "./models.js";
 
+/** A pi0_fast model to sample from: its parameters, the batch its graphs are built for, and where they run. */
 export interface FastSamplerOptions extends InferenceOptions {
   config: ModelConfig;
   params: ParamTree;
   /** Most tokens to generate; default 256. */
   maxDecodingSteps?: number;
   device?: Device;
+  /** Threads within an operator; default one per core. */
   threads?: number;
 }
 
+/** Token generation with pi0_fast: the prefix and the first token in one run, then a run per token. */
 export interface FastSampler {
   /**
    * Generate token ids.
@@ -37,6 +40,7 @@ export interface FastSampler {
     observation: Observation,
     options?: { temperature?: number; random?: () => number },
   ): Promise<Int32Array>;
+  /** Close both sessions; nothing can be sampled afterwards. */
   release(): Promise<void>;
 }
 

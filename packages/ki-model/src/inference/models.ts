@@ -8,8 +8,10 @@ import { createModelContext, type ModelContext } from "../model/context.js";
 import { embedPrefix, prefixGeometry, runPrefix, textInputs } from "../model/prefix.js";
 import { embedSuffix, runSuffix, suffixGeometry, velocity } from "../model/suffix.js";
 
+/** The shapes of inference graphs that the configuration leaves open; they are static. */
 export interface InferenceOptions {
   batchSize: number;
+  /** Cameras in the graph, in token order; default all of the configuration. */
   imageKeys?: readonly string[];
 }
 

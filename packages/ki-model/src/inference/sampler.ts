@@ -9,18 +9,21 @@ import { paramSpecs } from "../params/spec.js";
 import type { ParamTree } from "../train-session.js";
 import { buildDenoiseModel, buildPrefixModel, type InferenceOptions, serializeModel } from "./models.js";
 
+/** What to sample from, a model with an action expert (pi0, pi05, pi05_ki), and where its graphs run. */
 export interface SamplerOptions extends InferenceOptions {
   config: ModelConfig;
   params: ParamTree;
   device?: Device;
+  /** Threads within an operator; default one per core. */
   threads?: number;
 }
 
+/** Action sampling by flow matching: the VLM runs once per call, the expert at every Euler step. */
 export interface Sampler {
   /**
    * Sample actions.
    * @param noise `[b, h, d]`, N(0, 1)
-   * @param numSteps Euler steps, default 10
+   * @param options.numSteps Euler steps, default 10
    * @returns `[b, h, d]`, normalised
    */
   sample(
@@ -28,6 +31,7 @@ export interface Sampler {
     noise: NdArray<Float32Array>,
     options?: { numSteps?: number },
   ): Promise<NdArray<Float32Array>>;
+  /** Close both sessions; nothing can be sampled afterwards. */
   release(): Promise<void>;
 }
 

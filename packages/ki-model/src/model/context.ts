@@ -6,6 +6,7 @@ import type { ModelConfig } from "@insula/model-types";
 import { createGraph, type Graph, input, type Value } from "@insula/onnx-grad";
 import { type ParamSpec, paramSpecs } from "../params/spec.js";
 
+/** One model under construction. A parameter that several of its parts ask for is one graph input. */
 export interface ModelContext {
   readonly graph: Graph;
   readonly config: ModelConfig;

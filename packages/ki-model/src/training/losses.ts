@@ -34,6 +34,7 @@ import { embedSuffix, runSuffix, suffixGeometry, velocity } from "../model/suffi
 import { fastLoss, textLogits } from "./fast-loss.js";
 import { flowInputs, flowLoss } from "./flow-loss.js";
 
+/** What the forward pass costs in memory, and whether it insulates; all else is the model's configuration. */
 export interface LossOptions {
   /** Bound on FAST targets per sample; default maxTokenLen − 1. */
   lossRows?: number;

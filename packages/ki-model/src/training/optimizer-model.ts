@@ -23,6 +23,10 @@ import {
 } from "@insula/onnx-grad";
 import type { ParamGroup, ParamSpec } from "../params/spec.js";
 
+/**
+ * AdamW's constants, as optax names them; part of the graph, unlike the learning rate. The decay is
+ * decoupled, scaled by the learning rate, and applies to every trainable parameter: openpi masks none.
+ */
 export interface OptimizerOptions {
   b1: number;
   b2: number;

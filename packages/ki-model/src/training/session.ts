@@ -26,6 +26,7 @@ import type {
 } from "../train-session.js";
 import { createBuckets } from "./buckets.js";
 
+/** What to train: an artifact, and the parameters to start from, all of the model's under openpi's names. */
 export interface TrainSessionOptions {
   artifact: Artifact;
   params: ParamTree;

@@ -8,12 +8,14 @@ import { createModelContext, type ModelContext } from "../model/context.js";
 import type { ParamSpec } from "../params/spec.js";
 import { buildLosses, type Losses, type LossOptions } from "./losses.js";
 
+/** The losses' options and the shapes of the training graph, which are static. */
 export interface TrainingModelOptions extends LossOptions {
   batchSize: number;
   /** Cameras in the graph; default all. Leaving out one that is never there changes no loss and no gradient. */
   imageKeys?: readonly string[];
 }
 
+/** Forward and backward in one graph, and which of its values to serialise for training and for evaluation. */
 export interface TrainingModel {
   context: ModelContext;
   losses: Losses;

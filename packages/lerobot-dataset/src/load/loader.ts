@@ -13,6 +13,10 @@ export interface LoaderState {
   batchSize: number;
 }
 
+/**
+ * Which frames a loader visits, in which order, and what becomes of each. The order follows from `seed` and
+ * epoch alone, so a resumed run sees what it would have seen.
+ */
 export interface LoaderOptions extends SampleOptions {
   batchSize: number;
   /** Default: 0. */
@@ -35,6 +39,10 @@ export interface LoaderOptions extends SampleOptions {
   state?: LoaderState;
 }
 
+/**
+ * Batches of `batchSize` samples; the last of an epoch may be smaller without `dropLast`. A sample that
+ * cannot be read or transformed throws when its batch is due, not when it is prefetched.
+ */
 export interface Loader extends AsyncIterable<Sample[]> {
   /** Where to continue after the last batch handed out; prefetched batches do not count. */
   state(): LoaderState;

@@ -15,14 +15,17 @@ export interface SamplerState {
   position: number;
 }
 
+/** An endless walk over the indices `[0, length)`: each once per epoch, in that epoch's own order. */
 export interface Sampler {
   /** The next index in `[0, length)`; epochs follow each other without end. */
   next(): number;
   /** Skip what is left of this epoch. */
   nextEpoch(): void;
+  /** A snapshot: a sampler made from it continues with the index that {@link Sampler.next} would give now. */
   state(): SamplerState;
 }
 
+/** What determines the order: the number of indices (below 2^32), the seed, and whether to shuffle at all. */
 export interface SamplerOptions {
   length: number;
   /** An integer in `[0, 2^32)`. */

@@ -15,6 +15,7 @@ import { cameraNames, type DatasetInfo, readInfo } from "./info.js";
 import { chunkOf, episodeOf, resolveKey, rowOf, type SampleOptions } from "./sample.js";
 import { readTasks } from "./tasks.js";
 
+/** Which cameras to decode, how well frames must match timestamps, and what decoding may hold in memory. */
 export interface OpenOptions {
   /** Cameras that `sample` decodes. Default: all; `[]`: none. */
   cameras?: readonly string[];
@@ -31,6 +32,7 @@ export interface OpenOptions {
   toleranceS?: number;
 }
 
+/** An open dataset. Frames are numbered through all episodes, `[0, totalFrames)`; `root` is an absolute path. */
 export interface LeRobotDataset {
   readonly root: string;
   readonly info: DatasetInfo;
@@ -53,6 +55,7 @@ export interface LeRobotDataset {
   sample(index: number, options?: SampleOptions): Promise<Sample>;
   /** Files that the metadata names and that are not there, relative to the root. */
   missingFiles(options?: { cameras?: readonly string[]; episodes?: readonly number[] }): Promise<string[]>;
+  /** Close the parquet and video files that sampling opened, and drop the cached images and frames. */
   close(): Promise<void>;
 }
 

@@ -18,6 +18,7 @@ export interface VideoLocation {
   readonly fromTimestamp: number;
 }
 
+/** One episode: its frames `[from, to)` in the dataset, and the files that hold them. */
 export interface Episode {
   /** `episode_index`. */
   readonly index: number;

@@ -6,8 +6,10 @@ import { DATA_PATH_V2, DATA_PATH_V3, insideRoot, VIDEO_PATH_V2, VIDEO_PATH_V3 } 
 
 /** The format versions that can be read. */
 export const READABLE_VERSIONS = ["v2.0", "v2.1", "v3.0"] as const;
+/** A version of the dataset format: LeRobot's `codebase_version`. */
 export type CodebaseVersion = (typeof READABLE_VERSIONS)[number];
 
+/** The checked contents of meta/info.json, under camelCase names; optional fields have LeRobot's defaults. */
 export interface DatasetInfo {
   codebaseVersion: CodebaseVersion;
   robotType: string | null;

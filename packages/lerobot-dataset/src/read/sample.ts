@@ -6,6 +6,7 @@
 import { closestMatch, InsulaError, type NdArray, sizeOf, type TypedArray } from "@insula/model-types";
 import type { Episode } from "./episodes.js";
 
+/** What a sample holds besides the numbers of its frame: action chunks and cameras. */
 export interface SampleOptions {
   /** Steps per action chunk. Without it, action features are like any other: one row. */
   actionHorizon?: number;

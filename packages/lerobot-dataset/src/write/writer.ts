@@ -20,6 +20,10 @@ import { type EpisodeRow, episodesTable, statShape, tasksTable } from "./tables.
 /** The format version written. */
 export const WRITTEN_VERSION = "v3.0";
 
+/**
+ * What a new dataset is, as its meta/info.json will say. Features are numeric or of dtype `image`, stored as
+ * encoded bytes in the data files; videos are not written.
+ */
 export interface CreateOptions {
   /** Frames per second; `timestamp` is `frame_index / fps`. */
   fps: number;
@@ -32,6 +36,7 @@ export interface CreateOptions {
   chunksSize?: number;
 }
 
+/** One whole episode: under each of the dataset's own features either a column or images. */
 export interface EpisodeInput {
   /** The language instruction; may be empty. */
   task: string;
@@ -42,6 +47,10 @@ export interface EpisodeInput {
   images: Record<string, readonly Uint8Array[]>;
 }
 
+/**
+ * A dataset being written. Calls queue up: episodes are numbered in the order of the calls, awaited or not.
+ * After `finalize`, `abort` or a failed write, `addEpisode` and `finalize` throw `dataset/writer-closed`.
+ */
 export interface LeRobotWriter {
   /**
    * Append one episode.

@@ -33,6 +33,7 @@ export interface ExactStats {
   histograms: Histogram[];
 }
 
+/** Either kind of state: exact, or openpi's number for number. Only exact ones merge. */
 export type RunningStats = ExactStats | UpstreamStats;
 
 /** An empty state. Its width is that of the first batch. */
