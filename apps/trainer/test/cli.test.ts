@@ -115,6 +115,8 @@ test("export-artifact writes the models and their manifest", async () => {
     "optimizer_model.onnx",
     "prefix_model.onnx",
     "training_model.onnx",
+    "training_model_128.onnx",
+    "training_model_192.onnx",
   ]);
   const manifest = JSON.parse(readFileSync(join(out, "manifest.json"), "utf8"));
   expect(text).toContain(manifest.artifactHash);

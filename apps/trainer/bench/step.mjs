@@ -1,0 +1,138 @@
+/**
+ * Time of one training step (forward, backward, clip, AdamW) against a peer, on the same shapes and threads.
+ *
+ *     node bench/step.mjs [--steps 7] [--threads 2] [--modes padded,live,default] [--peer "CMD"] [--peer-live "CMD"]
+ *
+ * The model is `small` with horizon 16 and vocabulary 4096; a batch is 4 samples with 3 cameras of which 2 exist,
+ * a prompt of 36 and 24 FAST tokens in a buffer of 256. Modes: `padded` computes every padded token, as users of
+ * openpi and LeRobot do; `live` computes exactly the tokens there are; `default` is what `insula train` runs. A peer
+ * is a command that prints one JSON object with `ms_min` and `cpu_s_min` (`--peer` for padded, `--peer-live` for
+ * live); ours and theirs alternate, twice each. Needs a build (`tsc -b`). About two minutes without a peer.
+ */
+import { execSync } from "node:child_process";
+import { parseArgs } from "node:util";
+import { buildArtifact, createTrainSession, initParams } from "@insula/ki-model";
+import { makeModelConfig } from "@insula/model-types";
+
+const { values: args } = parseArgs({
+  options: {
+    steps: { type: "string", default: "7" },
+    threads: { type: "string", default: "2" },
+    modes: { type: "string", default: "padded,live,default" },
+    peer: { type: "string" },
+    "peer-live": { type: "string" },
+  },
+});
+const B = 4;
+const PROMPT = 36;
+const FAST = 24;
+const LIVE_CAMERAS = 2;
+const config = makeModelConfig({
+  pi05: true,
+  knowledgeInsulation: true,
+  size: "small",
+  actionHorizon: 16,
+  vocabSize: 4096,
+  maskPadded: false,
+});
+const live = config.imageKeys.slice(0, LIVE_CAMERAS);
+const MODES = {
+  padded: { config, options: { lossRows: FAST } },
+  live: {
+    config: { ...config, maxTokenLen: PROMPT + FAST },
+    options: { imageKeys: live, lossRows: FAST },
+  },
+  default: { config, options: { imageKeys: live, tokenBuckets: [128, 192] } },
+};
+
+const draw = (shape) => ({
+  data: Float32Array.from({ length: shape.reduce((a, d) => a * d, 1) }, () => 2 * Math.random() - 1),
+  shape,
+});
+
+function makeBatch({ maxTokenLen: l, actionHorizon: h, actionDim: d, imageKeys, imageSize }) {
+  const text = (fill) => Int32Array.from({ length: B * l }, (_, i) => fill(i % l));
+  const mask = (fill) => ({ data: Uint8Array.from(text(fill)), shape: [B, l] });
+  const real = (i) => (i < PROMPT + FAST ? 1 : 0);
+  const fast = (i) => (i >= PROMPT && i < PROMPT + FAST ? 1 : 0);
+  const image = () => ({
+    data: Uint8Array.from({ length: B * imageSize ** 2 * 3 }, () => 256 * Math.random()),
+    shape: [B, imageSize, imageSize, 3],
+  });
+  const exists = (i) => ({ data: new Uint8Array(B).fill(i < LIVE_CAMERAS ? 1 : 0), shape: [B] });
+  return {
+    batch: {
+      observation: {
+        images: Object.fromEntries(imageKeys.map((key) => [key, image()])),
+        imageMasks: Object.fromEntries(imageKeys.map((key, i) => [key, exists(i)])),
+        state: draw([B, d]),
+        tokenizedPrompt: {
+          data: text((i) => real(i) && 1 + Math.floor(4095 * Math.random())),
+          shape: [B, l],
+        },
+        tokenizedPromptMask: mask(real),
+        tokenArMask: { data: text(fast), shape: [B, l] },
+        tokenLossMask: mask(fast),
+      },
+      actions: draw([B, h, d]),
+    },
+    draws: { noise: draw([B, h, d]), time: { data: new Float32Array(B).fill(0.5), shape: [B] } },
+  };
+}
+
+async function ours(mode) {
+  const { config: c, options } = MODES[mode];
+  const began = performance.now();
+  const artifact = buildArtifact(c, { batchSize: B, ...options });
+  const session = await createTrainSession({
+    artifact,
+    params: initParams(c, 0),
+    threads: Number(args.threads),
+  });
+  const { batch, draws } = makeBatch(c);
+  await session.step(batch, draws, 1e-4);
+  const startup = performance.now() - began;
+  await session.step(batch, draws, 1e-4);
+  const ms = [];
+  const cpu = [];
+  for (let i = 0; i < Number(args.steps); i++) {
+    const [t0, c0] = [performance.now(), process.cpuUsage()];
+    await session.step(batch, draws, 1e-4);
+    const { user, system } = process.cpuUsage(c0);
+    ms.push(performance.now() - t0);
+    cpu.push((user + system) / 1e6);
+  }
+  await session.release();
+  return { ms_min: Math.min(...ms), cpu_s_min: Math.min(...cpu), startup_ms: startup, ms };
+}
+
+function theirs(command) {
+  return JSON.parse(execSync(command, { encoding: "utf8" }).trim().split("\n").at(-1));
+}
+
+const show = (name, { ms_min, cpu_s_min, startup_ms, ms }) =>
+  console.log(
+    `${name.padEnd(16)}${ms_min.toFixed(0).padStart(6)} ms  ${cpu_s_min.toFixed(2)} CPU s` +
+      (startup_ms ? `  start-up ${(startup_ms / 1000).toFixed(1)} s` : "") +
+      (ms ? `  all ${ms.map((x) => x.toFixed(0)).join(" ")}` : ""),
+  );
+const best = {};
+const peers = { padded: args.peer, live: args["peer-live"] };
+for (let round = 0; round < 2; round++) {
+  for (const mode of args.modes.split(",")) {
+    const result = await ours(mode);
+    show(`ours ${mode}`, result);
+    best[mode] = Math.min(best[mode] ?? Infinity, result.ms_min);
+    if (!peers[mode]) continue;
+    const peer = theirs(peers[mode]);
+    show(`peer ${mode}`, peer);
+    best[`peer ${mode}`] = Math.min(best[`peer ${mode}`] ?? Infinity, peer.ms_min);
+  }
+}
+for (const [mine, other] of [
+  ["padded", "peer padded"],
+  ["live", "peer live"],
+  ["default", "peer padded"],
+]) {
+  if (best[mine] && best[other]) console.log(`${mine} / ${other}: ${(best[mine] / best[other]).toFixed(2)}`);
+}
