@@ -22,6 +22,7 @@ export {
   withScope,
 } from "./graph.js";
 export { ancestors, executedInputs, resolveAlias } from "./live.js";
+export { type AttentionBias, attend } from "./ops/attention.js";
 export { and, equal, greater, less, lessOrEqual, not, or } from "./ops/compare.js";
 export { add, div, maximum, minimum, mul, type Operand, sub, where } from "./ops/elementwise.js";
 export { gather, gatherElements, scatterAdd } from "./ops/gather.js";

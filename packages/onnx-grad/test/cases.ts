@@ -275,6 +275,21 @@ export const DIFFERENTIABLE: Record<string, CaseArbitrary> = {
   silu: unary(g.silu),
   sin: unary(g.sin),
   slice,
+  attend: fc
+    .record({ batch: dim, m: dim, t: dim, h: dim, masked: fc.boolean() })
+    .map(({ batch, m, t, h, masked }) => ({
+      inputs: [of([batch, m, h]), of([batch, t, h]), of([batch, t, h])],
+      build: (q: Value, k: Value, v: Value) => {
+        if (!masked) return g.attend(q, k, v);
+        // The last key is hidden in one row of a finer shape of the scores.
+        const value = g.constant(
+          q.graph,
+          Array.from({ length: t }, (_, i) => (i === t - 1 && t > 1 ? -1e30 : 0.25 * i)),
+          [1, 1, 1, t],
+        );
+        return g.attend(q, k, v, { value, shape: [batch, 1, m, t] });
+      },
+    })),
   softmax: shapes(1).map((shape) => ({ inputs: [of(shape)], build: g.softmax })),
   split,
   sqrt: unary(g.sqrt, "positive"),

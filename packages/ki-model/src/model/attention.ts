@@ -2,7 +2,7 @@
  * @file Multi-query / grouped-query attention over one mask (openpi `models/gemma.py` Attention). No soft-cap,
  * no dropout.
  */
-import { add, matmul, reshape, scalar, softmax, transpose, type Value, where } from "@insula/onnx-grad";
+import { attend, reshape, scalar, transpose, type Value, where } from "@insula/onnx-grad";
 
 /** openpi's mask value: small enough that masked probabilities are exactly 0, finite so that no row is NaN. */
 export const MASK_VALUE: number = -2.3819763e38;
@@ -25,15 +25,17 @@ export function attention(q: Value, k: Value, v: Value, bias: Value): Value {
   const [, t, kv] = k.shape as [number, number, number];
   if (kv === 1) {
     // One key head: the query heads are just more rows, so no axis has to move.
-    const keys = transpose(reshape(k, [b, t, h]), [0, 2, 1]); // [b, h, t]
-    const scores = reshape(matmul(reshape(q, [b, s * n, h]), keys), [b, s, n, t]);
-    const p = softmax(add(scores, reshape(bias, [bias.shape[0]!, bias.shape[1]!, 1, t])));
-    return reshape(matmul(reshape(p, [b, s * n, t]), reshape(v, [b, t, h])), [b, s, n * h]);
+    const y = attend(reshape(q, [b, s * n, h]), reshape(k, [b, t, h]), reshape(v, [b, t, h]), {
+      value: reshape(bias, [bias.shape[0]!, bias.shape[1]!, 1, t]),
+      shape: [b, s, n, t],
+    });
+    return reshape(y, [b, s, n * h]);
   }
   const g = n / kv;
   const queries = reshape(transpose(reshape(q, [b, s, kv, g, h]), [0, 2, 1, 3, 4]), [b, kv, s * g, h]);
-  const scores = reshape(matmul(queries, transpose(k, [0, 2, 3, 1])), [b, kv, s, g, t]);
-  const p = softmax(add(scores, reshape(bias, [bias.shape[0]!, 1, bias.shape[1]!, 1, t])));
-  const y = matmul(reshape(p, [b, kv, s * g, t]), transpose(v, [0, 2, 1, 3])); // [b, kv, s·g, h]
+  const y = attend(queries, transpose(k, [0, 2, 1, 3]), transpose(v, [0, 2, 1, 3]), {
+    value: reshape(bias, [bias.shape[0]!, 1, bias.shape[1]!, 1, t]),
+    shape: [b, kv, s, g, t],
+  }); // [b, kv, s·g, h]
   return reshape(transpose(reshape(y, [b, kv, s, g, h]), [0, 2, 1, 3, 4]), [b, s, n * h]);
 }

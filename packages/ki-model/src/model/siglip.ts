@@ -4,6 +4,7 @@
  */
 import {
   add,
+  attend,
   cast,
   div,
   geluTanh,
@@ -11,7 +12,6 @@ import {
   matmul,
   mul,
   reshape,
-  softmax,
   sub,
   transpose,
   type Value,
@@ -90,9 +90,9 @@ function selfAttention(context: ModelContext, x: Value, layer: number): Value {
       head,
     ]);
   const q = transpose(mul(project("query"), 1 / Math.sqrt(head)), [0, 2, 1, 3]); // [n, heads, t, head]
-  const k = transpose(project("key"), [0, 2, 3, 1]); // [n, heads, head, t]
+  const k = transpose(project("key"), [0, 2, 1, 3]);
   const v = transpose(project("value"), [0, 2, 1, 3]);
-  const y = matmul(softmax(matmul(q, k)), v); // [n, heads, t, head]
+  const y = attend(q, k, v); // [n, heads, t, head]
   const merged = reshape(transpose(y, [0, 2, 1, 3]), [n, t, width]);
   return linear(context, `${BLOCK}/MultiHeadDotProductAttention_0/out`, merged, layer);
 }
