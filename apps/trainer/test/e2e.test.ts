@@ -133,6 +133,26 @@ test.each(["pi0", "pi05", "pi0_fast"])("a %s model trains through the same pipel
   expect(evaluated).toMatchObject({ code: 0, err: "" });
 });
 
+test("the prompt of released π0.5 checkpoints can be trained with", async () => {
+  const run = await train("pi05-prompt", "--num_steps", "1", "--set", "model.promptFormat=pi05");
+  expect(run).toMatchObject({ code: 0, err: "" });
+  expect(readMetrics(join(base, "pi05-prompt", "metrics.jsonl"))[0]!.fast_loss).toBeGreaterThan(0);
+});
+
+test("the artifact that a run used can be exported from its checkpoint", async () => {
+  const { out } = await train("exported", "--num_steps", "1");
+  const hash = /artifact +([0-9a-f]{64})/.exec(out)![1];
+  const again = await insula(
+    "export-artifact",
+    "--checkpoint",
+    join(base, "exported"),
+    "--out",
+    join(base, "artifact"),
+  );
+  expect(again).toMatchObject({ code: 0, err: "" });
+  expect(again.out).toContain(hash);
+});
+
 test("bad data is refused by name before a step is taken", async () => {
   const wrong = await train("too-long", "--num_steps", "1", "--set", "model.maxTokenLen=12");
   expect(wrong.code).toBe(1);
@@ -146,6 +166,11 @@ test("bad data is refused by name before a step is taken", async () => {
   const cut = await train("cut", "--num_steps", "1", "--set", "model.maxTokenLen=40");
   expect(cut.code).toBe(0);
   expect(cut.out).toMatch(/warning: \d+ samples had more tokens than maxTokenLen 40 and were cut/);
+  // Sequences without their terminator teach the VLM nothing.
+  expect(readMetrics(join(base, "cut", "metrics.jsonl"))[0]).toMatchObject({
+    fast_loss: 0,
+    grad_norm_vlm: 0,
+  });
   const tokenizers = await train("tokenizers", "--num_steps", "1", "--tokenizers", join(base, "none"));
   expect(tokenizers.err).toMatch(/^error: no text tokenizer: looked for .*none\/text\/tokenizer.model/);
   const weights = await train("weights", "--num_steps", "1", "--weights", join(base, "none"));

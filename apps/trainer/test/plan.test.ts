@@ -25,10 +25,10 @@ test("the plan in words", () => {
   expect(plan.tokens).toEqual({ image: 512, text: 256, expert: 50 });
   expect(planLines(plan, config, { free: 8e9, total: 16e9 })).toMatchInlineSnapshot(`
     [
-      "parameters  0.39 M = 0.22 M vlm + 0.17 M expert, all float32 and trained",
+      "parameters  0.41 M = 0.24 M vlm + 0.17 M expert, all float32 and trained",
       "tokens      818 per sample = 512 image + 256 text + 50 action",
       "steps       200 of 4 samples, lr 0.003 after 10 steps, cosine to 0.0003 at 200, EMA 0.95, seed 42",
-      "memory      about 0.98 GB (0.01 GB state, 0.38 GB activations) of 8.00 GB free, 16.0 GB in all",
+      "memory      about 0.99 GB (0.01 GB state, 0.38 GB activations) of 8.00 GB free, 16.0 GB in all",
     ]
   `);
   expect(() => assertFits(plan, config, { free: 8e9, total: 16e9 })).not.toThrow();

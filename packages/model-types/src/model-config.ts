@@ -105,7 +105,7 @@ export const SIZE_PRESETS: Record<ModelSize, SizePreset> = {
     vlm: { width: 64, depth: 2, mlpDim: 192, ...heads(4, 16) },
     expert: { width: 64, depth: 2, mlpDim: 192, ...heads(4, 16) },
     siglip: { width: 48, depth: 1, mlpDim: 96, numHeads: 3, patchSize: 14 },
-    vocabSize: 1024,
+    vocabSize: 1280,
   },
   small: {
     vlm: { width: 256, depth: 6, mlpDim: 1024, ...heads(8, 32) },

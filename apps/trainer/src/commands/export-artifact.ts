@@ -2,18 +2,27 @@
 import { writeArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
 import { buildRunArtifact } from "../artifact.js";
+import { findCheckpoint, readCheckpointConfig } from "../checkpoint.js";
 import { count } from "../plan.js";
 import { assertWritable } from "../run-dir.js";
 import { table } from "../table.js";
 import type { Install } from "./command.js";
 import { addConfigOptions, type ConfigOptions, configFrom } from "./options.js";
 
+interface ExportOptions extends ConfigOptions {
+  out: string;
+  checkpoint?: string;
+}
+
 export const installExportArtifact: Install = (program, io) => {
   addConfigOptions(program.command("export-artifact"))
     .description("write training, optimizer, eval and inference models with their manifest")
     .requiredOption("--out <dir>", "folder for the models")
-    .action(async (argument: string | undefined, options: ConfigOptions & { out: string }) => {
-      const config = configFrom(argument, options);
+    .option("--checkpoint <dir>", "the configuration of a run, with its vocabulary, instead of a named one")
+    .action(async (argument: string | undefined, options: ExportOptions) => {
+      const config = options.checkpoint
+        ? await readCheckpointConfig(await findCheckpoint(options.checkpoint))
+        : configFrom(argument, options);
       const { model, batchSize } = config;
       const artifact = buildRunArtifact(config);
       await assertWritable(options.out, "--out");

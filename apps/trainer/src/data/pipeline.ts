@@ -20,7 +20,7 @@ import {
 } from "@insula/transforms";
 import type { RunConfig } from "../configs/types.js";
 import type { RobotSpec } from "./robots.js";
-import type { Tokenizers } from "./tokenizers.js";
+import { overlapAllowed, type Tokenizers } from "./tokenizers.js";
 
 export interface Pipeline {
   /** Dataset sample → the robot's keys, prompt included. */
@@ -96,11 +96,23 @@ function promptTransform({ data }: RunConfig, tasks: ReadonlyMap<number, string>
 /** The one tokenizer that the model type asks for. */
 function sequenceTokenizers(
   { model }: RunConfig,
-  { text, fast }: Tokenizers,
+  tokenizers: Tokenizers,
   overflow: OverflowOptions,
 ): Pick<ModelTransformOptions, "promptTokenizer" | "fastTokenizer"> {
+  const { text, fast } = tokenizers;
   const { maxTokenLen, vocabSize, fastSkipTokens } = model;
   if (!fast) return { promptTokenizer: new PaligemmaTokenizer(maxTokenLen, { text, ...overflow }) };
-  const options = { text, fast, vocabSize, fastSkipTokens, ...overflow };
-  return { fastTokenizer: new FASTTokenizer(maxTokenLen, options) };
+  return {
+    fastTokenizer: new FASTTokenizer(maxTokenLen, {
+      text,
+      fast,
+      vocabSize,
+      fastSkipTokens,
+      allowOverlap: overlapAllowed(tokenizers),
+      promptFormat: configModelType(model) === "pi05_ki" ? model.promptFormat : "fast",
+      // Without its terminator a sequence would teach the model not to stop.
+      dropCutLoss: true,
+      ...overflow,
+    }),
+  };
 }

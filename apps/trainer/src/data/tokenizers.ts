@@ -9,7 +9,7 @@ import { readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { type FastActionTokenizer, resolveVocabulary, type TextTokenizer } from "@insula/fast-tokenizer";
 import { loadFastTokenizer, loadTextTokenizer } from "@insula/fast-tokenizer/node";
-import { configModelType, InsulaError, type ModelConfig, type ModelSize } from "@insula/model-types";
+import { configModelType, InsulaError, type ModelConfig, PALIGEMMA_VOCAB_SIZE } from "@insula/model-types";
 
 /** Where to look, in order; the first that exists is used. */
 export interface TokenizerPaths {
@@ -57,16 +57,22 @@ export async function loadTokenizers(paths: TokenizerPaths, model: ModelConfig):
 }
 
 /**
- * Rows of the embedding. At sizes trained from scratch, text ids, skipped ids and FAST ids get rows of their
- * own. At full size the vocabulary is PaliGemma's, and FAST takes its rarely used tail as in released checkpoints.
+ * Whether FAST ids may take rows of text ids: with PaliGemma's own tokenizer, whose rarely used tail they take in
+ * released checkpoints (openpi `models/tokenizer.py`), and with no other.
  */
-export function vocabularyRows({ text, fast }: Tokenizers, model: ModelConfig, size: ModelSize): number {
+export function overlapAllowed({ text }: Tokenizers): boolean {
+  return text.vocabSize === PALIGEMMA_VOCAB_SIZE;
+}
+
+/** Rows of the embedding: `model.vocabSize`, and more where text ids, skipped ids and FAST ids need more. */
+export function vocabularyRows(tokenizers: Tokenizers, model: ModelConfig): number {
+  const { text, fast } = tokenizers;
   return resolveVocabulary({
     textVocabSize: text.vocabSize,
     fastVocabSize: fast?.vocabSize ?? 0,
     fastSkipTokens: fast ? model.fastSkipTokens : 0,
     minRows: model.vocabSize,
-    allowOverlap: size === "full",
+    allowOverlap: overlapAllowed(tokenizers),
   }).vocabSize;
 }
 

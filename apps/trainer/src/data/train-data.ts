@@ -106,7 +106,7 @@ export async function openTrainData(declared: RunConfig, options: OpenTrainDataO
 }
 
 function withVocab(config: RunConfig, tokenizers: Tokenizers, log: (line: string) => void): RunConfig {
-  const vocabSize = vocabularyRows(tokenizers, config.model, config.size);
+  const vocabSize = vocabularyRows(tokenizers, config.model);
   if (vocabSize === config.model.vocabSize) return config;
   log(`vocabulary  ${vocabSize} rows instead of ${config.model.vocabSize}, for these tokenizers`);
   return { ...config, model: { ...config.model, vocabSize } };

@@ -27,6 +27,11 @@ export interface FASTTokenizerOptions extends OverflowOptions {
   fast: FastActionTokenizer;
   /** Rows of the model's embedding table. Default: the text tokenizer's size (upstream). See `resolveVocabulary`. */
   vocabSize?: number;
+  /**
+   * Let action ids take the rows of the last text ids. Default: only when `vocabSize` is not given, because then the
+   * table has no other rows (upstream's layout, made for PaliGemma's `<loc>` tokens).
+   */
+  allowOverlap?: boolean;
   /** Rows left free above action id 0. Default 128 (upstream). */
   fastSkipTokens?: number;
   /**
@@ -58,7 +63,8 @@ export class FASTTokenizer {
   /**
    * @param maxLen length of the token row (openpi: 256).
    * @throws InsulaError `tokenizer/max-len`; `tokenizer/vocab-size` when the table has no room for the action ids;
-   *   `tokenizer/vocab-overlap` when an action id is also one of the ids around the actions.
+   *   `tokenizer/vocab-overlap` when action ids reach into the text ids (see `allowOverlap`), or into the ids around
+   *   the actions.
    */
   constructor(maxLen: number, options: FASTTokenizerOptions) {
     const { text, fast, vocabSize = text.vocabSize, fastSkipTokens = FAST_SKIP_TOKENS } = options;
@@ -68,7 +74,7 @@ export class FASTTokenizer {
       fastVocabSize: fast.vocabSize,
       fastSkipTokens,
       rows: vocabSize,
-      allowOverlap: true,
+      allowOverlap: options.allowOverlap ?? options.vocabSize === undefined,
     });
     this.vocabSize = vocabSize;
     this.fastSkipTokens = fastSkipTokens;
