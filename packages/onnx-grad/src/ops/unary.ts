@@ -37,13 +37,15 @@ export function silu(x: Value): Value {
 const C = Math.sqrt(2 / Math.PI);
 const A = 0.044715;
 
-/** d/dx of the tanh form of GELU: ½(1+t) + ½x(1−t²)·c(1+3ax²), t = tanh(c(x + ax³)). */
+/**
+ * g · d/dx of the tanh form of GELU. With s = sigmoid(2c(x + ax³)), which is ½(1 + tanh(c(x + ax³))), GELU is x·s and
+ * its derivative s·(1 + (1 − s)·x·2c(1 + 3ax²)).
+ */
 function geluGrad(g: Value, x: Value): Value {
   const x2 = mul(x, x);
-  const t = tanh(mul(x, add(mul(x2, C * A), C)));
-  const slope = mul(x, add(mul(x2, 3 * C * A), C));
-  const half = add(add(t, 1), mul(sub(1, mul(t, t)), slope));
-  return mul(mul(g, 0.5), half);
+  const s = sigmoid(mul(x, add(mul(x2, 2 * C * A), 2 * C)));
+  const slope = mul(x, add(mul(x2, 6 * C * A), 2 * C));
+  return mul(mul(g, s), add(mul(sub(1, s), slope), 1));
 }
 
 const GELU: OpRule = { type: "Gelu", vjp: ({ inputs: [x], grads: [g] }) => [geluGrad(g!, x!)] };
