@@ -40,14 +40,26 @@ export interface Checkpoint {
 
 /** Completed steps that have a checkpoint under `root`, ascending. */
 export async function listCheckpoints(root: string): Promise<number[]> {
-  const names = await readdir(root).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
+  const names = await namesIn(root);
   return names
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .sort((a, b) => a - b);
+}
+
+/** Delete what saves that were killed half-way left under `root`, whatever their step. */
+async function removePartial(root: string): Promise<void> {
+  for (const name of await namesIn(root)) {
+    if (/^\d+\.partial$/.test(name)) await rm(join(root, name), { recursive: true, force: true });
+  }
+}
+
+/** Names in a folder; none when it is not there. */
+async function namesIn(root: string): Promise<string[]> {
+  return readdir(root).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
 }
 
 /** The latest step under `root`, if any. */
@@ -57,7 +69,7 @@ export async function latestCheckpoint(root: string): Promise<number | undefined
 
 /**
  * Save under `root/<step>` and then delete what need not be kept: all but the latest and every step that is
- * a multiple of `config.keepPeriod`.
+ * a multiple of `config.keepPeriod`. What earlier saves left half-written is deleted first, to make room.
  * @returns the checkpoint's folder.
  * @throws InsulaError `checkpoint/write` when it could not be written; nothing is left behind.
  */
@@ -66,7 +78,7 @@ export async function saveCheckpoint(root: string, checkpoint: Checkpoint): Prom
   const target = join(root, String(state.step));
   const beside = `${target}.partial`;
   try {
-    await rm(beside, { recursive: true, force: true });
+    await removePartial(root);
     await writeContents(beside, checkpoint);
     await rm(target, { recursive: true, force: true });
     await rename(beside, target);

@@ -12,8 +12,9 @@
  *     <dir>/checkpoints/<step>/  see ./checkpoint.js
  */
 import { randomUUID } from "node:crypto";
-import { readdir, rm, unlink, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import type { Stats } from "node:fs";
+import { access, constants, readdir, rm, stat, unlink, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { InsulaError } from "@insula/model-types";
 import { latestCheckpoint } from "./checkpoint.js";
 import { makeDir } from "./make-dir.js";
@@ -32,6 +33,11 @@ export interface RunDir {
   note?: string;
 }
 
+export interface RunDirOptions {
+  resume?: boolean;
+  overwrite?: boolean;
+}
+
 /**
  * Create or reuse the folder of a run.
  *
@@ -39,9 +45,24 @@ export interface RunDir {
  * there), `resume` continues from its latest checkpoint or, where there is none, starts afresh; neither is an error.
  * @throws InsulaError `run/exists`, `run/flags` for both flags, `run/unwritable` when nothing can be written there.
  */
-export async function openRunDir(
+export async function openRunDir(path: string, options: RunDirOptions = {}): Promise<RunDir> {
+  const run = await checkRunDir(path, options);
+  await assertWritable(run.dir);
+  const entries = options.overwrite ? await readdir(run.dir) : [];
+  if (entries.some((name) => MARKS.test(name))) {
+    for (const name of entries.filter((n) => OWN.test(n))) await rm(join(run.dir, name), { recursive: true });
+  }
+  return run;
+}
+
+/**
+ * What {@link openRunDir} would answer, without touching anything: the check before heavy work. Permissions are
+ * asked for, not tried, so a full disk shows only when the folder is opened.
+ * @throws InsulaError as {@link openRunDir}.
+ */
+export async function checkRunDir(
   path: string,
-  { resume = false, overwrite = false }: { resume?: boolean; overwrite?: boolean } = {},
+  { resume = false, overwrite = false }: RunDirOptions = {},
 ): Promise<RunDir> {
   if (resume && overwrite) {
     throw new InsulaError(
@@ -50,13 +71,9 @@ export async function openRunDir(
     );
   }
   const dir = resolve(path);
-  await assertWritable(dir);
-  const entries = await readdir(dir);
-  if (!entries.some((name) => MARKS.test(name))) return { dir };
-  if (overwrite) {
-    for (const name of entries.filter((n) => OWN.test(n))) await rm(join(dir, name), { recursive: true });
-    return { dir };
-  }
+  const exists = await assertPermitted(dir);
+  const holdsRun = exists && (await readdir(dir)).some((name) => MARKS.test(name));
+  if (!holdsRun || overwrite) return { dir };
   if (!resume) {
     throw new InsulaError(
       "run/exists",
@@ -76,11 +93,39 @@ export async function assertWritable(dir: string, flag = "--log-dir"): Promise<v
     await writeFile(probe, "");
     await unlink(probe);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    throw new InsulaError(
-      "run/unwritable",
-      `${flag} ${dir}: cannot write there (${code ?? message}); choose a folder that you may write to`,
-      { cause },
-    );
+    throw unwritable(dir, flag, cause);
   }
+}
+
+/** Ask whether `dir`, or the folder in which it would be made, may be written to. Returns whether it exists. */
+async function assertPermitted(dir: string): Promise<boolean> {
+  try {
+    let at = dir;
+    let found = await statIfThere(at);
+    while (!found && dirname(at) !== at) {
+      at = dirname(at);
+      found = await statIfThere(at);
+    }
+    if (!found?.isDirectory()) throw Object.assign(new Error("not a folder"), { code: "ENOTDIR" });
+    await access(at, constants.W_OK | constants.X_OK);
+    return at === dir;
+  } catch (cause) {
+    throw unwritable(dir, "--log-dir", cause);
+  }
+}
+
+function statIfThere(path: string): Promise<Stats | undefined> {
+  return stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+}
+
+function unwritable(dir: string, flag: string, cause: unknown): InsulaError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new InsulaError(
+    "run/unwritable",
+    `${flag} ${dir}: cannot write there (${code ?? message}); choose a folder that you may write to`,
+    { cause },
+  );
 }

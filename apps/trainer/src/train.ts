@@ -33,6 +33,8 @@ export interface TrainParts {
   session: TrainSession;
   /** Files that every checkpoint carries. */
   files: Checkpoint["files"];
+  /** Samples whose tokens were cut since the data were opened. */
+  truncated?(): number;
 }
 
 export interface TrainOptions {
@@ -61,9 +63,6 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
   const { config, session } = parts;
   const { run, log, signal, clock = () => performance.now() } = options;
   const root = join(run.dir, "checkpoints");
-  await mkdir(root, { recursive: true });
-  await writeFile(join(run.dir, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
-
   const resumed =
     run.resumeStep === undefined ? undefined : await readCheckpoint(join(root, String(run.resumeStep)));
   if (resumed) {
@@ -71,11 +70,17 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
     await session.restore(resumed.state);
     log(`resumed from step ${resumed.state.step}`);
   }
+  // Only now: a refused resume leaves the run's files as they are.
+  await mkdir(root, { recursive: true });
+  await writeFile(join(run.dir, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+
   let step = resumed?.state.step ?? 0;
   const noise = makeRng(resumed?.progress.rng["noise"] ?? { seed: config.seed, purpose: "noise" });
   const batches = await parts.openBatches(resumed?.progress.loader);
   const metrics = openMetrics(join(run.dir, "metrics.jsonl"), step);
   const events = openEvents(run.dir);
+  const cutBefore = resumed ? cutSamples(readMetrics(join(run.dir, "metrics.jsonl"))) : 0;
+  let warned = false;
   let loader: unknown = resumed?.progress.loader;
   let checkpoint: string | undefined;
   let savedAt = step;
@@ -105,12 +110,21 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
       step += 1;
       loader = after;
       const ms = clock() - begin;
+      const cut = parts.truncated?.();
+      if (cut && !warned) {
+        warned = true;
+        log(
+          `warning: by step ${step}, ${cut} samples had more tokens than maxTokenLen ${config.model.maxTokenLen} ` +
+            "and were cut; metrics.jsonl counts them as 'truncated'",
+        );
+      }
       last = {
         step,
         ...result,
         samples_per_s: round((1000 * config.batchSize) / ms),
         step_ms: round(ms),
         data_ms: round(arrived - begin),
+        ...(cut === undefined ? {} : { truncated: cutBefore + cut }),
         time: round(Date.now() / 1000),
       };
       metrics.write(last);
@@ -140,6 +154,9 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
   );
   return { step, interrupted, ...(checkpoint ? { checkpoint } : {}), ...(last ? { last } : {}) };
 }
+
+/** The count in the last row; 0 where rows have none. */
+const cutSamples = (rows: readonly MetricsRow[]): number => rows.at(-1)?.truncated ?? 0;
 
 function assertFinite(row: MetricsRow): void {
   for (const key of ["total", "fast_loss", "action_loss", "grad_norm"] as const) {

@@ -22,7 +22,7 @@ import {
 import { getConfig } from "../src/configs/registry.js";
 import { resolveConfig } from "../src/configs/resolve.js";
 import { makeRng } from "../src/rng.js";
-import { openRunDir } from "../src/run-dir.js";
+import { checkRunDir, openRunDir } from "../src/run-dir.js";
 
 const base = mkdtempSync(join(tmpdir(), "insula-checkpoint-"));
 afterAll(() => rmSync(base, { recursive: true }));
@@ -87,6 +87,15 @@ test("a half-written checkpoint is not one, and the next save of the step replac
   expect(readdirSync(root)).toEqual(["2"]);
 });
 
+test("what killed saves of other steps left behind is deleted, and nothing else", async () => {
+  const root = join(base, "stale");
+  for (const name of ["3.partial", "40.partial", "notes.partial"]) {
+    mkdirSync(join(root, name, "params"), { recursive: true });
+  }
+  await saveCheckpoint(root, checkpoint(5));
+  expect(readdirSync(root).sort()).toEqual(["5", "notes.partial"]);
+});
+
 test("a save that fails leaves the previous checkpoint and no rubbish", async () => {
   const root = join(base, "fail");
   await saveCheckpoint(root, checkpoint(1));
@@ -121,6 +130,19 @@ test("start rules", async () => {
   });
   expect(await openRunDir(dir, { overwrite: true })).toEqual({ dir });
   expect(readdirSync(dir)).toEqual(["notes.txt"]); // and never deleted
+});
+
+test("checking a folder touches nothing", async () => {
+  const dir = join(base, "checked", "run");
+  expect(await checkRunDir(dir)).toEqual({ dir });
+  expect(existsSync(join(base, "checked"))).toBe(false);
+  await saveCheckpoint(join(dir, "checkpoints"), checkpoint(5));
+  expect(await checkRunDir(dir, { overwrite: true })).toEqual({ dir });
+  expect(await checkRunDir(dir, { resume: true })).toEqual({ dir, resumeStep: 5 });
+  await expect(checkRunDir(dir)).rejects.toMatchObject({ code: "run/exists" });
+  expect(await listCheckpoints(join(dir, "checkpoints"))).toEqual([5]);
+  writeFileSync(join(base, "plain"), "");
+  await expect(checkRunDir(join(base, "plain"))).rejects.toMatchObject({ code: "run/unwritable" });
 });
 
 test("a folder that cannot be written is named at once", async () => {

@@ -1,7 +1,17 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { ensureSampleData } from "@insula/sample-data";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readMetrics } from "../src/metrics/jsonl.js";
 import { normalizeFlags, runCli } from "../src/program.js";
 
 const base = mkdtempSync(join(tmpdir(), "insula-cli-"));
@@ -49,6 +59,87 @@ test("a log dir that cannot be written is refused before any work", async () => 
   expect(code).toBe(1);
   expect(err).toMatch(/^error: --log-dir .* cannot write there \(ENOTDIR\).* \[run\/unwritable\]$/);
   expect(out).toBe("");
+});
+
+test("--plan-only prints the plan and touches nothing", async () => {
+  const dir = join(base, "planned");
+  const plan = await insula("train", "debug", "--log-dir", dir, "--plan-only");
+  expect(plan).toMatchObject({ code: 0, err: "" });
+  expect(plan.out).toMatch(/^run +debug .*\/planned\nparameters .*\ntokens .*\nsteps .*\nmemory /);
+  expect(existsSync(dir)).toBe(false);
+  mkdirSync(join(dir, "checkpoints", "9"), { recursive: true });
+  for (const flags of [[], ["--overwrite"], ["--resume"]]) {
+    const again = await insula("train", "debug", "--log-dir", dir, "--plan-only", ...flags);
+    expect(again).toMatchObject({ code: 0, err: "" });
+    expect(readdirSync(dir, { recursive: true }).sort()).toEqual(["checkpoints", join("checkpoints", "9")]);
+  }
+});
+
+describe("a run that is there", () => {
+  const dir = join(base, "run");
+  let args: string[] = [];
+  beforeAll(async () => {
+    const { datasetDir } = await ensureSampleData(join(base, "data"), undefined, { episodes: 4 });
+    args = ["train", "debug_pi05_ki", "--log-dir", dir, "--threads", "1", "--set", "model.imageSize=28"];
+    args.push("--dataset", datasetDir);
+    const { code, err } = await insula(...args, "--num-steps", "1", "--set", "model.maxTokenLen=40");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+  });
+
+  /** Every file by path and content. */
+  const contents = () =>
+    Object.fromEntries(
+      readdirSync(dir, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name))
+        .map((path) => [path, readFileSync(path, "base64")]),
+    );
+
+  test("has told what it did in its log, from the first line", () => {
+    const log = readFileSync(join(dir, "train.log"), "utf8");
+    expect(log).toMatch(
+      /^run +debug_pi05_ki [\s\S]*\ndata +[\s\S]*\nartifact +[\s\S]*\nwarning: by step 1, \d+ samples/,
+    );
+    expect(existsSync(join(dir, "assets", "droid", "norm_stats.json"))).toBe(true);
+    expect(readMetrics(join(dir, "metrics.jsonl"))[0]).toMatchObject({ truncated: expect.any(Number) });
+  });
+
+  test.each([
+    ["other settings", ["--resume", "--set", "seed=7"], "run/config-changed"],
+    ["another text length", ["--resume"], "run/config-changed"],
+    ["no dataset", ["--overwrite", "--dataset", join(base, "none")], "data/no-dataset"],
+    ["no tokenizers", ["--overwrite", "--tokenizers", join(base, "none")], "data/no-tokenizer"],
+    ["no weights", ["--overwrite", "--weights", join(base, "none")], "weights/missing"],
+    ["too much memory", ["--overwrite", "--batch-size", "9000000"], "plan/memory"],
+  ])("is left as it was by a run that is refused: %s", async (_, flags, code) => {
+    const before = contents();
+    const { err } = await insula(...args, "--num-steps", "2", ...flags);
+    expect(err).toContain(`[${code}]`);
+    expect(contents()).toEqual(before);
+  });
+
+  test("is evaluated by its step, however its path is spelt", async () => {
+    const checkpoint = `${join(dir, "checkpoints", "1")}/`;
+    const { out, err } = await insula(
+      ...["evaluate", "--checkpoint", checkpoint, "--json", "--no-untrained", "--denoise-steps", "1"],
+    );
+    expect(err).toBe("");
+    expect(JSON.parse(out)).toMatchObject({ step: 1 });
+  });
+
+  test("is deleted by --overwrite once nothing refuses the new one", async () => {
+    writeFileSync(join(dir, "checkpoints", "old"), "");
+    const { code, err } = await insula(...args, "--num-steps", "1", "--overwrite");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(readdirSync(join(dir, "checkpoints"))).toEqual(["1"]);
+    expect(readMetrics(join(dir, "metrics.jsonl"))).toHaveLength(1);
+    expect(existsSync(join(dir, "assets", "droid", "norm_stats.json"))).toBe(true);
+  });
+});
+
+test("evaluate --help says what 'untrained' is", async () => {
+  const { out } = await insula("evaluate", "--help");
+  expect(out.replace(/\s+/g, " ")).toContain("a freshly initialised model of the same configuration");
 });
 
 test("errors carry a stack only when asked for", async () => {

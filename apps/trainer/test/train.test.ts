@@ -7,7 +7,7 @@ import { readCheckpoint, saveCheckpoint } from "../src/checkpoint.js";
 import type { RunConfig } from "../src/configs/types.js";
 import { readMetrics } from "../src/metrics/jsonl.js";
 import { openRunDir } from "../src/run-dir.js";
-import { type TrainParts, train } from "../src/train.js";
+import { type TrainParts, type TrainRow, train } from "../src/train.js";
 import { toyConfig, toyParts } from "./toy.js";
 
 const base = mkdtempSync(join(tmpdir(), "insula-train-"));
@@ -132,6 +132,44 @@ test("resuming a finished run does nothing; resuming with other settings is refu
   await expect(run("finished", toyConfig({ numTrainSteps: 2, seed: 7 }), { resume: true })).rejects.toThrow(
     "--resume: seed was 42 in the checkpoint and is 7 now; resume with the same settings, or start another run",
   );
+  expect(JSON.parse(readFileSync(join(dir, "config.json"), "utf8"))).toEqual(config);
+});
+
+test("cut samples are warned of when the first is seen, and counted in every row, across a resume", async () => {
+  // Two samples are cut in the second step that is read, three more in the third.
+  const cutting = (parts: TrainParts): TrainParts => {
+    let read = 0;
+    return {
+      ...parts,
+      truncated: () => [0, 0, 2, 5][Math.min(read, 3)]!,
+      openBatches: async (state) => {
+        const batches = await parts.openBatches(state);
+        return {
+          ...batches,
+          next: () => {
+            read += 1;
+            return batches.next();
+          },
+        };
+      },
+    };
+  };
+  const first = await run("truncated", toyConfig({ numTrainSteps: 3, logInterval: 1 }), { wrap: cutting });
+  const at = first.lines.findIndex((line) => line.startsWith("warning:"));
+  expect(first.lines[at]).toMatch(
+    /^warning: by step 1, 2 samples had more tokens than maxTokenLen 12 and were cut/,
+  );
+  expect(first.lines[at + 1]).toMatch(/^step 1\/3/);
+  expect(first.lines.filter((line) => line.startsWith("warning:"))).toHaveLength(1);
+  const counts = () => readMetrics(join(first.dir, "metrics.jsonl")).map((row: TrainRow) => row.truncated);
+  expect(counts()).toEqual([2, 5, 5]); // one batch is read ahead
+  await run("truncated", toyConfig({ numTrainSteps: 4 }), { resume: true, wrap: cutting });
+  expect(counts()).toEqual([2, 5, 5, 5]);
+  const silent = await run("uncut", toyConfig({ numTrainSteps: 1 }), {
+    wrap: (parts) => ({ ...parts, truncated: () => 0 }),
+  });
+  expect(silent.lines.some((line) => line.startsWith("warning:"))).toBe(false);
+  expect(silent.last).toMatchObject({ truncated: 0 });
 });
 
 test("a loss that is not finite stops the run and keeps the last good checkpoint", async () => {

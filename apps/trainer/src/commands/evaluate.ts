@@ -1,5 +1,5 @@
 /** @file `insula evaluate`: open-loop action errors of a checkpoint, in physical units. */
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { initParams } from "@insula/ki-model";
 import { openLeRobotDataset } from "@insula/lerobot-dataset";
 import { InsulaError } from "@insula/model-types";
@@ -41,6 +41,7 @@ export interface EvaluationReport {
   notDecoded: number;
   dims: string[];
   trained: number[];
+  /** A freshly initialised model of the same configuration. */
   untrained?: number[];
   meanAction?: number[];
 }
@@ -52,7 +53,10 @@ export const installEvaluate: Install = (program, io) => {
     .requiredOption("--checkpoint <dir>", "a run's folder or one of its checkpoints")
     .option("--dataset <dir>", "LeRobot dataset (default: the one of the run)")
     .option("--episodes <list>", "episode indices, for example 3,5,8 (default: the held-out ones)")
-    .option("--no-untrained", "leave out the same model before training")
+    .option(
+      "--no-untrained",
+      "leave out the column 'untrained': a freshly initialised model of the same configuration",
+    )
     .option("--denoise-steps <n>", "denoising steps per chunk", positiveInt, 10)
     .option("--stride <n>", "frames between chunks (default: the action horizon)", positiveInt)
     .option("--seed <n>", "seed of the noise (default: the run's)", wholeNumber)
@@ -102,7 +106,7 @@ export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io
     const meanAction = await evaluateMeanAction(parts, sampling);
     return {
       checkpoint,
-      step: Number(checkpoint.split("/").at(-1)),
+      step: Number(basename(resolve(checkpoint))),
       dataset: dataset.root,
       episodes,
       chunks: trained.chunks,

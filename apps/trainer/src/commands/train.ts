@@ -1,17 +1,22 @@
 /** @file `insula train`: from a configuration to checkpoints, in an order in which mistakes show early. */
-import { constants } from "node:os";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { constants, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { createTrainSession, writeArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
+import { writeNormStats } from "@insula/transforms/node";
 import { Option } from "commander";
 import { buildRunArtifact } from "../artifact.js";
+import { readCheckpointConfig } from "../checkpoint.js";
+import { assertSameRun } from "../configs/same-run.js";
 import type { RunConfig } from "../configs/types.js";
 import { robotSpec } from "../data/robots.js";
 import { findData } from "../data/source.js";
-import { openTrainData } from "../data/train-data.js";
+import { type OpenTrainDataOptions, openTrainData, type TrainData } from "../data/train-data.js";
 import { assertFits, makePlan, planLines } from "../plan.js";
-import { openRunDir } from "../run-dir.js";
-import { openLog } from "../run-log.js";
+import { checkRunDir, openRunDir, type RunDir } from "../run-dir.js";
+import { openLog, type RunLog } from "../run-log.js";
 import { type TrainResult, train } from "../train.js";
 import { initialParams } from "../weights.js";
 import { type Install, type Io, positiveInt } from "./command.js";
@@ -54,7 +59,10 @@ export const installTrain: Install = (program, io) => {
     });
 };
 
-/** Open everything and train; undefined when only the plan was asked for. */
+/**
+ * Open everything and train; undefined when only the plan was asked for. The run's folder is touched only when
+ * nothing is left that could refuse the run: no check that fails costs an earlier run anything.
+ */
 export async function runTraining(
   config: RunConfig,
   options: TrainCommandOptions,
@@ -62,47 +70,56 @@ export async function runTraining(
   signal: AbortSignal,
 ): Promise<TrainResult | undefined> {
   const { resume, overwrite, device, threads, strict, tokenizers } = options;
-  const dir = options.logDir ?? join("runs", config.name, options.expName);
-  const run = await openRunDir(dir, { resume, overwrite });
-  const log = openLog(join(run.dir, "train.log"), io.out);
+  const dir = resolve(options.logDir ?? join("runs", config.name, options.expName));
+  const modelType = configModelType(config.model);
+  const title = `run         ${config.name} (${modelType}, size ${config.size}) in ${dir}`;
+  const cameras = robotSpec(config.data.robot).cameras(modelType).length;
+  const planned = makePlan(config, cameras);
+  if (options.planOnly) {
+    for (const line of [title, ...planLines(planned, config)]) io.out(line);
+    assertFits(planned, config);
+    return undefined;
+  }
+  const checked = await checkRunDir(dir, { resume, overwrite });
+  const log = lateLog(io.out);
   try {
-    if (run.note) log.line(run.note);
-    log.line(
-      `run         ${config.name} (${configModelType(config.model)}, size ${config.size}) in ${run.dir}`,
-    );
-    const modelType = configModelType(config.model);
-    const imageKeys = robotSpec(config.data.robot).cameras(modelType);
-    const planned = makePlan(config, imageKeys.length);
-    if (options.planOnly) for (const line of planLines(planned, config)) log.line(line);
+    if (checked.note) log.line(checked.note);
+    log.line(title);
     // Before any data are opened: a model that cannot fit needs none.
     assertFits(planned, config);
-    if (options.planOnly) return undefined;
+    const saved =
+      checked.resumeStep === undefined
+        ? undefined
+        : await readCheckpointConfig(join(dir, "checkpoints", String(checked.resumeStep)));
+    // The vocabulary is known only with the tokenizers.
+    if (saved) assertSameRun(saved, withVocabSize(config, saved.model.vocabSize));
     const source = await findData(config, {
       log: log.line,
       ...(tokenizers === undefined ? {} : { tokenizers }),
     });
-    const data = await openTrainData(config, {
-      source,
-      runDir: run.dir,
-      resume: run.resumeStep !== undefined,
-      strict,
-      log: log.line,
-    });
+    const data = await openStaged(config, checked, { source, strict, log: log.line });
     try {
-      const plan = makePlan(data.config, imageKeys.length);
+      const plan = makePlan(data.config, cameras);
       for (const line of planLines(plan, data.config)) log.line(line);
       assertFits(plan, data.config);
+      if (saved) assertSameRun(saved, data.config);
       const artifact = buildRunArtifact(data.config);
-      await writeArtifact(artifact, join(run.dir, "artifact"));
-      log.line(`artifact    ${artifact.manifest.artifactHash} in ${join(run.dir, "artifact")}`);
+      const params = await initialParams(data.config);
+
+      const run = await openRunDir(dir, { resume, overwrite });
+      log.open(join(dir, "train.log"));
+      await writeNormStats(join(dir, "assets", config.data.assetId), data.stats);
+      await writeArtifact(artifact, join(dir, "artifact"));
+      log.line(`artifact    ${artifact.manifest.artifactHash} in ${join(dir, "artifact")}`);
       const session = await createTrainSession({
         artifact,
-        params: await initialParams(data.config),
+        params,
         device,
         ...(threads === undefined ? {} : { threads }),
       });
       try {
-        const parts = { config: data.config, session, openBatches: data.openBatches, files: data.files };
+        const { openBatches, files, pipeline } = data;
+        const parts = { config: data.config, session, openBatches, files, truncated: pipeline.truncated };
         return await train(parts, { run, log: log.line, signal });
       } finally {
         await session.release();
@@ -119,6 +136,51 @@ export async function runTraining(
   } finally {
     log.close();
   }
+}
+
+/**
+ * The data of a run whose folder is not to be touched yet. Opening data writes statistics: into the run's folder
+ * when they are already there to be continued with, else into one that is gone afterwards.
+ */
+async function openStaged(
+  config: RunConfig,
+  { dir, resumeStep }: RunDir,
+  options: Omit<OpenTrainDataOptions, "runDir" | "resume">,
+): Promise<TrainData> {
+  const { assetId, assetsDir } = config.data;
+  const kept = existsSync(join(dir, "assets", assetId, "norm_stats.json"));
+  if (resumeStep !== undefined && !assetsDir && kept) {
+    return openTrainData(config, { ...options, runDir: dir, resume: true });
+  }
+  const stage = await mkdtemp(join(tmpdir(), "insula-stage-"));
+  try {
+    return await openTrainData(config, { ...options, runDir: stage });
+  } finally {
+    await rm(stage, { recursive: true, force: true });
+  }
+}
+
+const withVocabSize = (config: RunConfig, vocabSize: number): RunConfig => ({
+  ...config,
+  model: { ...config.model, vocabSize },
+});
+
+/** A log whose file may come later: lines are shown at once and written when it is opened. */
+function lateLog(echo: (line: string) => void): RunLog & { open(path: string): void } {
+  const early: string[] = [];
+  let file: RunLog | undefined;
+  return {
+    line(text) {
+      echo(text);
+      if (file) file.line(text);
+      else early.push(text);
+    },
+    open(path) {
+      file = openLog(path, () => undefined);
+      for (const text of early) file.line(text);
+    },
+    close: () => file?.close(),
+  };
 }
 
 /** First signal: finish the step and save. Second: leave at once. */

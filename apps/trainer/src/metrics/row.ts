@@ -9,6 +9,8 @@ export interface MetricsRow extends StepMetrics {
   step_ms: number;
   /** Part of `step_ms` spent waiting for data. */
   data_ms: number;
+  /** Samples cut to maxTokenLen so far in the run, those read ahead included. */
+  truncated?: number;
   /** Seconds since 1970. */
   time: number;
 }
