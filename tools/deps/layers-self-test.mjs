@@ -88,7 +88,8 @@ function report(copy) {
   // Without TypeScript 6 nothing is read; that must not pass for "nothing wrong".
   const blind = run(copy, "--without-typescript-6");
   const noticed =
-    blind.status === 1 && blind.lines.some((l) => l.startsWith("unread: packages/model-types/test/model-type.test.ts"));
+    blind.status === 1 &&
+    blind.lines.some((l) => l.startsWith("unread: packages/model-types/test/model-type.test.ts"));
   if (!noticed) console.error("self-test: a cruise that read nothing was not noticed");
   const ok = missed.length === 0 && broken.status === 1 && noticed;
   if (ok) console.log(`self-test ok: ${MISTAKES.length} mistakes and an empty cruise, each reported`);

@@ -7,7 +7,7 @@ import { readCheckpoint, saveCheckpoint } from "../src/checkpoint.js";
 import type { RunConfig } from "../src/configs/types.js";
 import { readMetrics } from "../src/metrics/jsonl.js";
 import { openRunDir } from "../src/run-dir.js";
-import { type TrainParts, type TrainRow, train } from "../src/train.js";
+import { type TrainParts, train } from "../src/train.js";
 import { toyConfig, toyParts } from "./toy.js";
 
 const base = mkdtempSync(join(tmpdir(), "insula-train-"));
@@ -161,7 +161,7 @@ test("cut samples are warned of when the first is seen, and counted in every row
   );
   expect(first.lines[at + 1]).toMatch(/^step 1\/3/);
   expect(first.lines.filter((line) => line.startsWith("warning:"))).toHaveLength(1);
-  const counts = () => readMetrics(join(first.dir, "metrics.jsonl")).map((row: TrainRow) => row.truncated);
+  const counts = () => readMetrics(join(first.dir, "metrics.jsonl")).map((row) => row.truncated);
   expect(counts()).toEqual([2, 5, 5]); // one batch is read ahead
   await run("truncated", toyConfig({ numTrainSteps: 4 }), { resume: true, wrap: cutting });
   expect(counts()).toEqual([2, 5, 5, 5]);

@@ -58,8 +58,11 @@ describeShared("the golden folders", () => {
   });
 
   test("statistics of the DROID subset", async () => {
-    const { failed, report } = await verify({ golden: [sharedPath("golden", "norm_stats_droid")] });
+    const { failed, exitCode, report } = await verify({ golden: [sharedPath("golden", "norm_stats_droid")] });
     expect(failed).toEqual([]);
+    // Another numpy's statistics are listed, and no failure.
+    expect(exitCode).toBe(0);
+    expect(report.notChecked.map((n) => n.file)).toContain("numpy2.2.6/norm_stats.json");
     expect(report.counts.items).toBe(27);
     expect(report.notChecked.map((n) => n.file)).toContain("norm_stats_15hz.json");
   });
@@ -113,7 +116,7 @@ describeShared("the golden folders", () => {
     expect(report.items.some((r) => r.item.endsWith("outputs/v_t"))).toBe(false);
   });
 
-  test("missing inputs are not failures", async () => {
+  test("missing inputs are failures that name them", async () => {
     const golden = join(dir, "public");
     await cp(sharedPath("golden", "public", "ki", "pi05_asym"), join(golden, "ki", "pi05_asym"), {
       recursive: true,
@@ -122,11 +125,26 @@ describeShared("the golden folders", () => {
       recursive: true,
     });
     await cp(sharedPath("golden", "common", "dct.safetensors"), join(golden, "dct.safetensors"));
-    const { exitCode, report } = await verify({ golden: [golden], tokenizers: dir });
-    expect(exitCode).toBe(0);
-    const reasons = report.notChecked.map((n) => n.reason);
-    expect(reasons).toContain("needs ../../model/pi05_asym/params.safetensors, which is not there");
-    expect(reasons).toContain(`needs FAST+'s tokenizer.json in ${dir} (--tokenizers), which is not there`);
+    const { exitCode, report, failed, text } = await verify({ golden: [golden], tokenizers: dir });
+    expect(exitCode).toBe(1);
+    expect(report.ok).toBe(false);
+    expect(failed.toSorted()).toEqual(["fast/fastplus", "ki/pi05_asym"]);
+    const params = "needs ../../model/pi05_asym/params.safetensors, which is not there";
+    const fast = `needs FAST+'s tokenizer.json in ${dir} (--tokenizers), which is not there`;
+    const notes = report.items.filter((r) => !r.ok).map((r) => r.note);
+    expect(notes.toSorted()).toEqual([params, fast].toSorted());
+    expect(report.notChecked.map((n) => n.reason)).toEqual(expect.arrayContaining([params, fast]));
+    expect(text).toContain(params);
+    // The rest was still compared.
+    expect(report.counts.ok).toBeGreaterThan(100);
+  });
+
+  test("a wrong --tokenizers alone fails; what is no subject does not", async () => {
+    const part = { golden: [sharedPath("golden", "public")], only: "fast/fastplus" };
+    const wrong = await verify({ ...part, tokenizers: join(dir, "none") });
+    expect(wrong).toMatchObject({ exitCode: 1, failed: ["fast/fastplus"] });
+    const right = await verify({ ...part, tokenizers: sharedPath("data") });
+    expect(right).toMatchObject({ exitCode: 0, failed: [] });
   });
 });
 

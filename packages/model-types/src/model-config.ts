@@ -124,7 +124,9 @@ export const SIZE_PRESETS: Record<ModelSize, SizePreset> = {
 /**
  * Fill the gaps of a partial model configuration with openpi's defaults (`Pi0Config`, `Pi0FASTConfig`) and
  * the sizes of `size`.
- * @throws InsulaError when the flags contradict each other or experts disagree in depth, heads or headDim.
+ * @throws InsulaError `config/ki-without-pi05` when the flags contradict each other, `config/integer`, `config/even`
+ *   or `config/divisible` for a size that no model can have, `config/experts-disagree` when the experts differ in
+ *   depth, heads or headDim. What only the action expert needs is not asked of pi0_fast.
  */
 export function makeModelConfig(options: Partial<ModelConfig> & { size?: ModelSize } = {}): ModelConfig {
   const { size = "full", ...given } = options;
@@ -150,14 +152,63 @@ export function makeModelConfig(options: Partial<ModelConfig> & { size?: ModelSi
     ...preset,
     ...given,
   };
+  checkSizes(config, !fast);
+  return config;
+}
+
+/** Sizes that the graphs rely on, checked where the name of the field is known. */
+function checkSizes(config: ModelConfig, hasExpert: boolean): void {
+  const { siglip, vlm, expert } = config;
+  integers("", config, ["actionDim", "actionHorizon", "vocabSize", "imageSize"]);
+  integers("", config, ["maxTokenLen"], 2); // a prompt and the token that it predicts
+  integers("siglip.", siglip, ["width", "depth", "mlpDim", "numHeads", "patchSize"]);
+  const gemma = ["width", "depth", "mlpDim", "numHeads", "numKvHeads", "headDim"] as const;
+  integers("vlm.", vlm, gemma);
+  divisible("imageSize", config.imageSize, "siglip.patchSize", siglip.patchSize);
+  divisible("siglip.width", siglip.width, "siglip.numHeads", siglip.numHeads);
+  divisible("vlm.numHeads", vlm.numHeads, "vlm.numKvHeads", vlm.numKvHeads);
+  even("vlm.headDim", vlm.headDim, "the rotary embedding turns pairs");
+  if (!hasExpert) return;
+  integers("expert.", expert, gemma);
   for (const key of ["depth", "numHeads", "numKvHeads", "headDim"] as const) {
-    if (!fast && config.vlm[key] !== config.expert[key]) {
+    if (vlm[key] !== expert[key]) {
       throw new InsulaError(
         "config/experts-disagree",
-        `model config: vlm.${key} ${config.vlm[key]} and expert.${key} ${config.expert[key]} must be equal ` +
+        `model config: vlm.${key} ${vlm[key]} and expert.${key} ${expert[key]} must be equal ` +
           "(the expert attends to the VLM's keys and values layer by layer)",
       );
     }
   }
-  return config;
+  even("expert.width", expert.width, "the time embedding is half sines, half cosines");
+}
+
+function integers<K extends string>(
+  prefix: string,
+  sizes: Readonly<Record<K, number>>,
+  keys: readonly K[],
+  least = 1,
+): void {
+  for (const key of keys) {
+    if (Number.isInteger(sizes[key]) && sizes[key] >= least) continue;
+    throw new InsulaError(
+      "config/integer",
+      `model config: ${prefix}${key}: expected an integer of at least ${least}, found ${sizes[key]}`,
+    );
+  }
+}
+
+function divisible(name: string, value: number, divisorName: string, divisor: number): void {
+  if (value % divisor === 0) return;
+  throw new InsulaError(
+    "config/divisible",
+    `model config: ${name}: expected a multiple of ${divisorName} ${divisor}, found ${value}`,
+  );
+}
+
+function even(name: string, value: number, why: string): void {
+  if (value % 2 === 0) return;
+  throw new InsulaError(
+    "config/even",
+    `model config: ${name}: expected an even number, found ${value} (${why})`,
+  );
 }

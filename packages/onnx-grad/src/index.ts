@@ -21,6 +21,7 @@ export {
   type VjpContext,
   withScope,
 } from "./graph.js";
+export { assertInPlace } from "./in-place.js";
 export { ancestors, executedInputs, resolveAlias } from "./live.js";
 export { type AttentionBias, attend } from "./ops/attention.js";
 export { and, equal, greater, less, lessOrEqual, not, or } from "./ops/compare.js";

@@ -14,7 +14,7 @@ export const installVerify: Install = (program, io) => {
   program
     .command("verify")
     .description(
-      "compute every item of golden folders and compare; exits with 1 if one differs, 2 if there is nothing",
+      "compute every item of golden folders and compare; exits with 1 if one differs or its inputs are missing, 2 if there is nothing",
     )
     .requiredOption("--golden <dir...>", "golden folders (also repeatable)", collect)
     .option("--tokenizers <dir>", "folder of the FAST+ files (default: ../shared/data beside the repository)")

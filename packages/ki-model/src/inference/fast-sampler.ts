@@ -9,13 +9,14 @@
  * valid ones. The decode position is openpi's as well: `valid + step + 1`, one further than in training.
  */
 import type { ModelConfig, Observation } from "@insula/model-types";
-import { createSession, type Device, type Tensor, tensor, zerosTensor } from "@insula/ort-session";
+import { type Device, type Session, type Tensor, tensor, zerosTensor } from "@insula/ort-session";
 import { observationFeeds, pickFeeds } from "../feeds.js";
 import { toGraphParams } from "../params/layout.js";
 import { paramSpecs } from "../params/spec.js";
 import type { ParamTree } from "../train-session.js";
 import { buildFastDecodeModel, buildFastPrefixModel } from "./fast-models.js";
 import { type InferenceOptions, serializeModel } from "./models.js";
+import { checkSteps, openPair } from "./sessions.js";
 
 /** A pi0_fast model to sample from: its parameters, the batch its graphs are built for, and where they run. */
 export interface FastSamplerOptions extends InferenceOptions {
@@ -46,21 +47,17 @@ export interface FastSampler {
 
 const EOS = 1;
 
-/** A sampler over fresh sessions. */
+/**
+ * A sampler over fresh sessions; when it cannot be made, none is left open.
+ * @throws InsulaError `sampler/steps` when `maxDecodingSteps` is not a positive integer
+ */
 export async function createFastSampler(options: FastSamplerOptions): Promise<FastSampler> {
   const { config, params, batchSize: b, maxDecodingSteps = 256, device = "cpu", threads } = options;
+  checkSteps("maxDecodingSteps", maxDecodingSteps);
   const sessionOptions = { device, ...(threads ? { threads } : {}) };
   const imageKeys = options.imageKeys ?? config.imageKeys;
   const s = imageKeys.length * (config.imageSize / config.siglip.patchSize) ** 2 + config.maxTokenLen;
   const cacheLength = s + maxDecodingSteps;
-  const prefix = await createSession(
-    serializeModel(buildFastPrefixModel(config, options), "prefix_model").bytes,
-    sessionOptions,
-  );
-  const decode = await createSession(
-    serializeModel(buildFastDecodeModel(config, { ...options, cacheLength }), "decode_model").bytes,
-    sessionOptions,
-  );
   const weights = new Map(
     [...toGraphParams(paramSpecs(config), params)].map(([name, { data, shape }]) => [
       name,
@@ -68,12 +65,18 @@ export async function createFastSampler(options: FastSamplerOptions): Promise<Fa
     ]),
   );
   const isParam = (name: string) => weights.has(name);
-  const withParams = (session: typeof prefix, feeds: Record<string, Tensor>) => {
+  const withParams = (session: Session, feeds: Record<string, Tensor>) => {
     for (const { name } of session.inputs) if (isParam(name)) feeds[name] = weights.get(name)!;
     return feeds;
   };
   const rowSize = config.vlm.numKvHeads * config.vlm.headDim;
   const rowShape = [config.vlm.numKvHeads, config.vlm.headDim];
+  const sessions = await openPair(
+    serializeModel(buildFastPrefixModel(config, options), "prefix_model").bytes,
+    serializeModel(buildFastDecodeModel(config, { ...options, cacheLength }), "decode_model").bytes,
+    sessionOptions,
+  );
+  const { first: prefix, second: decode } = sessions;
 
   return {
     async sample(observation, { temperature = 0, random = Math.random } = {}) {
@@ -131,10 +134,7 @@ export async function createFastSampler(options: FastSamplerOptions): Promise<Fa
       }
       return out;
     },
-    async release() {
-      await prefix.release();
-      await decode.release();
-    },
+    release: () => sessions.release(),
   };
 }
 

@@ -1,13 +1,21 @@
 /**
  * @file Action sampling: the prefix once, then Euler steps from noise (t = 1) to actions (t = 0).
  */
-import { configModelType, type ModelConfig, type NdArray, type Observation } from "@insula/model-types";
-import { createSession, type Device, type Tensor, tensor } from "@insula/ort-session";
+import {
+  configModelType,
+  InsulaError,
+  type ModelConfig,
+  type NdArray,
+  type Observation,
+  sizeOf,
+} from "@insula/model-types";
+import { type Device, type Session, type Tensor, tensor } from "@insula/ort-session";
 import { observationFeeds, pickFeeds } from "../feeds.js";
 import { toGraphParams } from "../params/layout.js";
 import { paramSpecs } from "../params/spec.js";
 import type { ParamTree } from "../train-session.js";
 import { buildDenoiseModel, buildPrefixModel, type InferenceOptions, serializeModel } from "./models.js";
+import { checkSteps, openPair } from "./sessions.js";
 
 /** What to sample from, a model with an action expert (pi0, pi05, pi05_ki), and where its graphs run. */
 export interface SamplerOptions extends InferenceOptions {
@@ -25,6 +33,8 @@ export interface Sampler {
    * @param noise `[b, h, d]`, N(0, 1)
    * @param options.numSteps Euler steps, default 10
    * @returns `[b, h, d]`, normalised
+   * @throws InsulaError `sampler/steps` when `numSteps` is not a positive integer, `sampler/noise` when the noise has
+   *   another shape
    */
   sample(
     observation: Observation,
@@ -45,7 +55,7 @@ function promptOnly(observation: Observation): Observation {
   };
 }
 
-/** A sampler over fresh sessions. */
+/** A sampler over fresh sessions; when it cannot be made, none is left open. */
 export async function createSampler({
   config,
   params,
@@ -54,10 +64,6 @@ export async function createSampler({
   ...options
 }: SamplerOptions): Promise<Sampler> {
   const sessionOptions = { device, ...(threads ? { threads } : {}) };
-  const open = (built: ReturnType<typeof buildPrefixModel>, name: string) =>
-    createSession(serializeModel(built, name).bytes, sessionOptions);
-  const prefix = await open(buildPrefixModel(config, options), "prefix_model");
-  const denoise = await open(buildDenoiseModel(config, options), "denoise_model");
   const weights = new Map(
     [...toGraphParams(paramSpecs(config), params)].map(([name, { data, shape }]) => [
       name,
@@ -65,13 +71,22 @@ export async function createSampler({
     ]),
   );
   const isParam = (name: string) => weights.has(name);
-  const withParams = (session: typeof prefix, feeds: Record<string, Tensor>) => {
+  const withParams = (session: Session, feeds: Record<string, Tensor>) => {
     for (const { name } of session.inputs) if (isParam(name)) feeds[name] = weights.get(name)!;
     return feeds;
   };
   const needsState = configModelType(config) === "pi0";
+  const sessions = await openPair(
+    serializeModel(buildPrefixModel(config, options), "prefix_model").bytes,
+    serializeModel(buildDenoiseModel(config, options), "denoise_model").bytes,
+    sessionOptions,
+  );
+  const { first: prefix, second: denoise } = sessions;
+  const noiseShape = [options.batchSize, config.actionHorizon, config.actionDim];
   return {
     async sample(observation, noise, { numSteps = 10 } = {}) {
+      checkSteps("numSteps", numSteps);
+      checkNoise(noise, noiseShape);
       const given = observationFeeds(promptOnly(observation));
       const cache = await prefix.run(withParams(prefix, pickFeeds(prefix.inputs, given, isParam)));
       const x = noise.data.slice();
@@ -91,9 +106,16 @@ export async function createSampler({
       }
       return { data: x, shape: noise.shape };
     },
-    async release() {
-      await prefix.release();
-      await denoise.release();
-    },
+    release: () => sessions.release(),
   };
+}
+
+function checkNoise({ data, shape }: NdArray, expected: readonly number[]): void {
+  const fits = shape.length === expected.length && expected.every((d, i) => shape[i] === d);
+  if (fits && data.length === sizeOf(expected)) return;
+  throw new InsulaError(
+    "sampler/noise",
+    `sampler: noise: expected [${expected.join(", ")}] (batchSize, actionHorizon, actionDim), found ` +
+      `[${shape.join(", ")}] with ${data.length} elements`,
+  );
 }

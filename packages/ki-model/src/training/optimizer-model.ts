@@ -3,10 +3,11 @@
  * optax.chain(clip_by_global_norm, adamw)).
  *
  * Every parameter's new value depends on all gradients (through the joint norm), and nothing but its own update
- * reads the old value, so each output may be written over the input it replaces.
+ * reads the old value, so each output may be written over the input it replaces; the builder asserts it.
  */
 import {
   add,
+  assertInPlace,
   createGraph,
   div,
   exp,
@@ -56,7 +57,8 @@ export type Trainable = Pick<ParamSpec, "name" | "path" | "shape" | "group">;
  *
  * Inputs: per parameter its name, `grad/…`, `mu/…`, `nu/…` and with EMA `ema/…`; scalars `lr` and `step` (the
  * number of this update, from 1). Outputs: `new/…` for each of the first, third, fourth and fifth, and
- * `grad_norm`, `grad_norm_vlm`, `grad_norm_expert` (before the clip) and `param_norm` (of the new kernels).
+ * `grad_norm`, `grad_norm_vlm`, `grad_norm_expert` (before the clip) and `param_norm` (of the new kernels). A `new/…` may be
+ * written over the input that it replaces.
  */
 export function buildOptimizer(
   params: readonly Trainable[],
@@ -67,6 +69,11 @@ export function buildOptimizer(
   const lr = input(graph, "lr", "float32", []);
   const step = input(graph, "step", "float32", []);
   const outputs = new Map<string, Value>();
+  const replaced = new Map<string, Value>();
+  const update = (old: Value, next: Value) => {
+    outputs.set(`new/${old.name}`, next);
+    replaced.set(`new/${old.name}`, old);
+  };
   const grads = params.map((p) => input(graph, `grad/${p.name}`, "float32", p.shape));
 
   const squares = new Map<ParamGroup, Value>();
@@ -94,14 +101,14 @@ export function buildOptimizer(
     const g = mul(grads[i]!, clip);
     const newMu = add(mul(mu, b1), mul(g, 1 - b1));
     const newNu = add(mul(nu, b2), mul(mul(g, g), 1 - b2));
-    const update = add(div(div(newMu, c1), add(sqrt(div(newNu, c2)), eps)), mul(param, weightDecay));
-    const next = sub(param, mul(update, lr));
-    outputs.set(`new/${p.name}`, next);
-    outputs.set(`new/mu/${p.name}`, newMu);
-    outputs.set(`new/nu/${p.name}`, newNu);
+    const direction = add(div(div(newMu, c1), add(sqrt(div(newNu, c2)), eps)), mul(param, weightDecay));
+    const next = sub(param, mul(direction, lr));
+    update(param, next);
+    update(mu, newMu);
+    update(nu, newNu);
     if (emaDecay !== null) {
       const ema = input(graph, `ema/${p.name}`, "float32", p.shape);
-      outputs.set(`new/ema/${p.name}`, add(mul(ema, emaDecay), mul(next, 1 - emaDecay)));
+      update(ema, add(mul(ema, emaDecay), mul(next, 1 - emaDecay)));
     }
     if (isKernel(p)) {
       const square = sumSquares(next);
@@ -109,6 +116,7 @@ export function buildOptimizer(
     }
   });
   outputs.set("param_norm", sqrt(kernels ?? scalar(graph, 0)));
+  assertInPlace(graph, outputs, replaced);
   return { graph, outputs };
 }
 

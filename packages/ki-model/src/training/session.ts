@@ -40,7 +40,10 @@ const KEEP_RECOMPUTATION = ["CommonSubexpressionElimination"];
 
 type Tensors = Map<string, Tensor>;
 
-/** Start training from `params` with zero moments. */
+/**
+ * Start training from `params` with zero moments.
+ * @throws InsulaError when `params` are not the model's; no session is left open then.
+ */
 export async function createTrainSession({
   artifact,
   params,
@@ -57,7 +60,6 @@ export async function createTrainSession({
     ...(options.rematerialize ? { disabledOptimizers: KEEP_RECOMPUTATION } : {}),
   };
   const training = createBuckets(artifact, (name) => createSession(models[name]!, sessionOptions));
-  const optimizer = await createSession(models["optimizer_model"]!, sessionOptions);
   let evaluation: Session | undefined;
 
   const paramNames = new Set(specs.map((s) => s.name));
@@ -87,6 +89,9 @@ export async function createTrainSession({
   }
   const places = Object.fromEntries(Object.entries(state).map(([name, t]) => [`new/${name}`, t]));
   const gradPlaces = Object.fromEntries([...grads].map(([name, t]) => [`grad/${name}`, t]));
+
+  // The first session to open, after all that can fail: nobody could release it.
+  const optimizer = await createSession(models["optimizer_model"]!, sessionOptions);
 
   return {
     async step(batch, draws, lr) {
