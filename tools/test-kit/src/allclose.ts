@@ -1,6 +1,6 @@
 /**
  * @file The one numeric matcher: every element within `atol + rtol · scale`, where scale is the largest
- * magnitude of the expected tensor (`scale: "max"`, as the design's tolerances are stated) or the element's
+ * magnitude of the expected tensor (`scale: "max"`, as the tolerances against the reference are stated) or the element's
  * own (`scale: "element"`). A failure shows the worst element of both.
  */
 export interface Tolerance {

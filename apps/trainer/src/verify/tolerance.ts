@@ -3,7 +3,7 @@
  * chosen so that the smallest typical mistake (a loss moved by 1.2e-4) cannot pass.
  */
 
-/** `|actual - expected| ≤ atol + rtol · scale`, scale being the tensor's largest magnitude or the element's own. */
+/** `|actual - expected| ≤ max(atol, rtol · scale)`, scale being the tensor's largest magnitude or the element's own. */
 export interface Tolerance {
   rtol?: number;
   atol?: number;
@@ -72,7 +72,7 @@ export function compare(
     if (a === e || (Number.isNaN(a) && Number.isNaN(e)) || !counts(i)) continue;
     const difference = Math.abs(a - e);
     const reference = scale === "max" ? largest : Math.abs(e);
-    if (!(difference <= atol + rtol * reference)) found.ok = false;
+    if (!(difference <= Math.max(atol, rtol * reference))) found.ok = false;
     if (!(difference <= found.maxAbs)) [found.maxAbs, found.worst] = [difference, i];
     // Below a floor the relative figure says nothing.
     if (rtol > 0 && difference <= atol) continue;
@@ -82,7 +82,7 @@ export function compare(
   return found;
 }
 
-/** `exact`, `2e-5 rel`, `1e-4 of max, 1e-6 abs`. */
+/** `exact`, `2e-5 rel`, `1e-4 of max, at least 1e-6 abs`. */
 export function toleranceText({ rtol, atol, scale = "max", label }: Tolerance): string {
   if (label !== undefined) return label;
   const short = (x: number) => x.toExponential().replace("e+", "e");
@@ -90,5 +90,5 @@ export function toleranceText({ rtol, atol, scale = "max", label }: Tolerance): 
     ...(rtol ? [`${short(rtol)} ${scale === "max" ? "of max" : "rel"}`] : []),
     ...(atol ? [`${short(atol)} abs`] : []),
   ];
-  return parts.join(" + ") || "exact";
+  return parts.join(", at least ") || "exact";
 }
