@@ -16,12 +16,9 @@ import {
   mul,
   reshape,
   type Value,
-  withScope,
 } from "@insula/onnx-grad";
 import { attention, maskBias } from "../model/attention.js";
 import { createModelContext, type ModelContext } from "../model/context.js";
-import { feedForward, layerNormPath, projectOut, projectQkv } from "../model/gemma.js";
-import { rmsNorm } from "../model/linear.js";
 import {
   embedPrefix,
   embedTokens,
@@ -29,6 +26,7 @@ import {
   prefixGeometry,
   runPrefix,
   textInputs,
+  vlmLayer,
 } from "../model/prefix.js";
 import { ropeTables } from "../model/rope.js";
 import type { BuiltModel, InferenceOptions } from "./models.js";
@@ -96,36 +94,11 @@ export function buildFastDecodeModel(
   const outputs = new Map<string, Value>();
   let x = embedTokens(context, token); // [b, 1, w]
   for (let layer = 0; layer < depth; layer++) {
-    x = withScope(graph, `layer${layer}`, () => {
-      const own = projectQkv(
-        context,
-        config.vlm,
-        "",
-        layer,
-        rmsNorm(context, layerNormPath("pre_attention_norm", ""), x, layer),
-        rope,
-      );
-      outputs.set(`new_k/${layer}`, own.k);
-      outputs.set(`new_v/${layer}`, own.v);
-      const cached = (name: string) =>
-        input(graph, `${name}/${layer}`, "float32", [b, t, numKvHeads, headDim]);
-      const attended = attention(
-        own.q,
-        concat([cached("kv_k"), own.k], 1),
-        concat([cached("kv_v"), own.v], 1),
-        bias,
-      );
-      const y = add(x, projectOut(context, "", layer, attended));
-      return add(
-        y,
-        feedForward(
-          context,
-          config.vlm,
-          "",
-          layer,
-          rmsNorm(context, layerNormPath("pre_ffw_norm", ""), y, layer),
-        ),
-      );
+    const cached = (name: string) => input(graph, `${name}/${layer}`, "float32", [b, t, numKvHeads, headDim]);
+    x = vlmLayer(context, layer, x, rope, ({ q, k, v }) => {
+      outputs.set(`new_k/${layer}`, k);
+      outputs.set(`new_v/${layer}`, v);
+      return attention(q, concat([cached("kv_k"), k], 1), concat([cached("kv_v"), v], 1), bias);
     });
   }
   outputs.set("logits", rowLogits(context, reshape(x, [b, width])));

@@ -27,7 +27,7 @@ import { attention, maskBias } from "./attention.js";
 import type { ModelContext } from "./context.js";
 import { feedForward, type KeysValues, layerNormPath, projectOut, projectQkv } from "./gemma.js";
 import { rmsNorm } from "./linear.js";
-import { ropeTables } from "./rope.js";
+import { type RopeTables, ropeTables } from "./rope.js";
 import { normalizePixels, siglip } from "./siglip.js";
 
 /** The VLM's input sequence: s = cameras · patches + maxTokenLen. */
@@ -116,6 +116,27 @@ export function prefixGeometry({ valid, ar }: Pick<PrefixTokens, "valid" | "ar">
   return { visible: and(order, both), positions, promptValid: and(valid, equal(block, 0)) };
 }
 
+/**
+ * One pre-norm Gemma layer of the VLM; `attend` does the attention with whatever keys and values there are.
+ * @param x `[b, t, vlmWidth]`
+ */
+export function vlmLayer(
+  context: ModelContext,
+  layer: number,
+  x: Value,
+  rope: RopeTables,
+  attend: (own: KeysValues & { q: Value }) => Value,
+): Value {
+  const { graph, config } = context;
+  return withScope(graph, `layer${layer}`, () => {
+    const before = rmsNorm(context, layerNormPath("pre_attention_norm", ""), x, layer);
+    const own = projectQkv(context, config.vlm, "", layer, before, rope);
+    const y = add(x, projectOut(context, "", layer, attend(own)));
+    const normal = rmsNorm(context, layerNormPath("pre_ffw_norm", ""), y, layer);
+    return add(y, feedForward(context, config.vlm, "", layer, normal));
+  });
+}
+
 /** The VLM's result: what the expert reads, and the last hidden state before the final norm. */
 export interface PrefixResult {
   layers: readonly KeysValues[];
@@ -138,27 +159,9 @@ export function runPrefix(
     let x = embed;
     for (let layer = 0; layer < config.vlm.depth; layer++) {
       const body = () =>
-        withScope(graph, `layer${layer}`, () => {
-          const { q, k, v } = projectQkv(
-            context,
-            config.vlm,
-            "",
-            layer,
-            rmsNorm(context, layerNormPath("pre_attention_norm", ""), x, layer),
-            rope,
-          );
+        vlmLayer(context, layer, x, rope, ({ q, k, v }) => {
           layers.push({ k, v });
-          const y = add(x, projectOut(context, "", layer, attention(q, k, v, bias)));
-          return add(
-            y,
-            feedForward(
-              context,
-              config.vlm,
-              "",
-              layer,
-              rmsNorm(context, layerNormPath("pre_ffw_norm", ""), y, layer),
-            ),
-          );
+          return attention(q, k, v, bias);
         });
       x = rematerialize ? checkpoint(graph, `${scope}/layer${layer}`, body) : body();
     }
