@@ -6,6 +6,7 @@
 import { createFastSampler, type ParamTree } from "@insula/ki-model";
 import type { LeRobotDataset } from "@insula/lerobot-dataset";
 import { configModelType, InsulaError, type NdArray, type Sample } from "@insula/model-types";
+import type { CudaOptions, Device, Runtime } from "@insula/ort-session";
 import { createPolicy } from "@insula/policy";
 import { collate, type NormStatsMap } from "@insula/transforms";
 import type { RunConfig } from "./configs/types.js";
@@ -29,7 +30,9 @@ export interface EvaluateOptions {
   /** Frames between chunks; default: the horizon, so that every frame is predicted once. */
   stride?: number;
   seed?: number;
-  device?: "cpu" | "cuda";
+  device?: Device;
+  runtime?: Runtime;
+  cuda?: CudaOptions;
   threads?: number;
   onProgress?: (done: number, total: number) => void;
 }
@@ -72,7 +75,7 @@ interface Actor {
 async function flowActor(
   { config, spec, pipeline }: EvaluateParts,
   params: ParamTree,
-  { numSteps = 10, seed = config.seed, device = "cpu", threads }: EvaluateOptions,
+  { numSteps = 10, seed = config.seed, device = "cpu", runtime, cuda, threads }: EvaluateOptions,
 ): Promise<Actor> {
   const policy = await createPolicy({
     config: config.model,
@@ -82,7 +85,9 @@ async function flowActor(
     normal: makeRng({ seed, purpose: "evaluate" }).normal,
     imageKeys: spec.cameras(configModelType(config.model)),
     numSteps,
-    device,
+    device: device as "cuda", // a numbered GPU, too: the policy hands it on
+    ...(runtime ? { runtime } : {}),
+    ...(cuda ? { cuda } : {}),
     ...(threads ? { threads } : {}),
   });
   const act = async (sample: Sample) =>
@@ -94,7 +99,7 @@ async function flowActor(
 async function tokenActor(
   { config, spec, pipeline }: EvaluateParts,
   params: ParamTree,
-  { device = "cpu", threads }: EvaluateOptions,
+  { device = "cpu", runtime, cuda, threads }: EvaluateOptions,
 ): Promise<Actor> {
   const imageKeys = spec.cameras("pi0_fast");
   const sampler = await createFastSampler({
@@ -103,6 +108,8 @@ async function tokenActor(
     batchSize: 1,
     imageKeys,
     device,
+    ...(runtime ? { runtime } : {}),
+    ...(cuda ? { cuda } : {}),
     ...(threads ? { threads } : {}),
   });
   const { actionHorizon, actionDim } = config.model;

@@ -7,6 +7,7 @@ import {
   GRADIENT,
   LOSS,
   PARAMETER,
+  toleranceIn,
   toleranceText,
 } from "../src/verify/tolerance.js";
 
@@ -72,4 +73,13 @@ test("as text", () => {
   expect(
     [EXACT, LOSS, GRADIENT, PARAMETER, { rtol: 0.5, scale: "element" as const }].map(toleranceText),
   ).toEqual(["exact", "2e-5 of max", "1e-4 of max, at least 1e-6 abs", "1e-6 abs", "5e-1 rel"]);
+});
+
+test("a GPU's tolerances are wider where it computes, and still catch the smallest mistake", () => {
+  for (const tolerance of [EXACT, FLOAT64, LOSS]) expect(toleranceIn("cpu", tolerance)).toBe(tolerance);
+  for (const tolerance of [EXACT, FLOAT64]) expect(toleranceIn("cuda", tolerance)).toBe(tolerance);
+  const near = (scale: number) => [1, 1 + scale];
+  expect(compare(near(4e-5), [1, 1], toleranceIn("cuda", LOSS)).ok).toBe(true);
+  expect(compare(near(1.2e-4), [1, 1], toleranceIn("cuda", LOSS)).ok).toBe(false);
+  expect(toleranceText(toleranceIn("cuda", GRADIENT))).toBe("5e-4 of max, at least 5e-6 abs");
 });

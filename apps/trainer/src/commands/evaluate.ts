@@ -3,8 +3,9 @@ import { basename, join, resolve } from "node:path";
 import { initParams } from "@insula/ki-model";
 import { openLeRobotDataset } from "@insula/lerobot-dataset";
 import { InsulaError } from "@insula/model-types";
+import type { Device, Runtime } from "@insula/ort-session";
 import { readNormStats } from "@insula/transforms/node";
-import { Option } from "commander";
+import { assertDevice, makeBackend } from "../backend.js";
 import { findCheckpoint, readCheckpointConfig, readParams } from "../checkpoint.js";
 import { checkDataset } from "../data/checks.js";
 import { makePipeline } from "../data/pipeline.js";
@@ -15,6 +16,7 @@ import { loadTokenizers, tokenizerPaths } from "../data/tokenizers.js";
 import { type ActionErrors, evaluateMeanAction, evaluateParams } from "../evaluate.js";
 import { table } from "../table.js";
 import { type Install, type Io, positiveInt, wholeNumber } from "./command.js";
+import { addDeviceOptions } from "./options.js";
 
 interface EvaluateCommandOptions {
   checkpoint: string;
@@ -24,7 +26,8 @@ interface EvaluateCommandOptions {
   denoiseSteps: number;
   stride?: number;
   seed?: number;
-  device: "cpu" | "cuda";
+  device?: Device;
+  runtime?: Runtime;
   threads?: number;
   json: boolean;
 }
@@ -47,8 +50,7 @@ export interface EvaluationReport {
 }
 
 export const installEvaluate: Install = (program, io) => {
-  program
-    .command("evaluate")
+  addDeviceOptions(program.command("evaluate"))
     .description("compare sampled actions with held-out demonstrations, in physical units")
     .requiredOption("--checkpoint <dir>", "a run's folder or one of its checkpoints")
     .option("--dataset <dir>", "LeRobot dataset (default: the one of the run)")
@@ -60,7 +62,6 @@ export const installEvaluate: Install = (program, io) => {
     .option("--denoise-steps <n>", "denoising steps per chunk", positiveInt, 10)
     .option("--stride <n>", "frames between chunks (default: the action horizon)", positiveInt)
     .option("--seed <n>", "seed of the noise (default: the run's)", wholeNumber)
-    .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda"]).default("cpu"))
     .option("--threads <n>", "threads of ONNX Runtime (default: one per core)", positiveInt)
     .option("--json", "print as JSON", false)
     .action(async (options: EvaluateCommandOptions) => {
@@ -73,6 +74,9 @@ export const installEvaluate: Install = (program, io) => {
 export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io): Promise<EvaluationReport> {
   const checkpoint = await findCheckpoint(options.checkpoint);
   const saved = await readCheckpointConfig(checkpoint);
+  const { device = "cpu", runtime = saved.runtime } = options;
+  const backend = makeBackend({ device, runtime, cuda: saved.cuda });
+  await assertDevice(backend);
   const tokenizerDir = join(checkpoint, "tokenizers");
   const source = await findData(saved, {
     tokenizers: tokenizerDir,
@@ -94,7 +98,7 @@ export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io
     const { stride, seed, threads } = options;
     const sampling = {
       numSteps: options.denoiseSteps,
-      device: options.device,
+      ...backend,
       ...(stride === undefined ? {} : { stride }),
       ...(seed === undefined ? {} : { seed }),
       ...(threads === undefined ? {} : { threads }),

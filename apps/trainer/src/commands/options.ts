@@ -1,10 +1,12 @@
 /** @file From command-line options to a resolved configuration: shared by the commands that name one. */
 import { resolve } from "node:path";
 import { MODEL_SIZES, type ModelSize } from "@insula/model-types";
-import { type Command, Option } from "commander";
+import type { Device, Runtime } from "@insula/ort-session";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { mergeOverrides, type Overrides, parseOverrides } from "../configs/overrides.js";
 import { DEFAULT_CONFIG, getConfig } from "../configs/registry.js";
 import { resolveConfig } from "../configs/resolve.js";
+import { isDevice } from "../configs/schema.js";
 import type { RunConfig } from "../configs/types.js";
 import { collect, configName, positiveInt, wholeNumber } from "./command.js";
 
@@ -19,7 +21,26 @@ export interface ConfigOptions {
   seed?: number;
   weights?: string;
   dataset?: string;
+  device?: Device;
+  runtime?: Runtime;
   set: string[];
+}
+
+/** Add `--device` and `--runtime`. */
+export function addDeviceOptions(command: Command): Command {
+  return command
+    .option("--device <device>", "where to compute: cpu (default), cuda or cuda:<number>", parseDeviceOption)
+    .addOption(
+      new Option("--runtime <runtime>", "what drives ONNX Runtime (default: capi on Linux)").choices([
+        "node",
+        "capi",
+      ]),
+    );
+}
+
+function parseDeviceOption(text: string): Device {
+  if (isDevice(text)) return text;
+  throw new InvalidArgumentError("Expected cpu, cuda or cuda:<number>.");
 }
 
 /** Add `[config]` and the options that shape a configuration. */
@@ -48,7 +69,7 @@ export function addConfigOptions(command: Command): Command {
 export function configFrom(argument: string | undefined, options: ConfigOptions): RunConfig {
   const declared = getConfig(configName(argument, options.config, DEFAULT_CONFIG));
   const given: Overrides = {};
-  for (const key of ["batchSize", "numTrainSteps", "seed", "weights"] as const) {
+  for (const key of ["batchSize", "numTrainSteps", "seed", "weights", "device", "runtime"] as const) {
     if (options[key] !== undefined) given[key] = options[key];
   }
   // Kept in the configuration, so that a resumed or evaluated run finds its data again.

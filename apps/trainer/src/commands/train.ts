@@ -6,28 +6,27 @@ import { join, resolve } from "node:path";
 import { createTrainSession, writeArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
 import { writeNormStats } from "@insula/transforms/node";
-import { Option } from "commander";
 import { buildRunArtifact } from "../artifact.js";
+import { assertDevice, makeBackend } from "../backend.js";
 import { readCheckpointConfig } from "../checkpoint.js";
 import { assertSameRun } from "../configs/same-run.js";
 import type { RunConfig } from "../configs/types.js";
 import { robotSpec } from "../data/robots.js";
 import { findData } from "../data/source.js";
 import { type OpenTrainDataOptions, openTrainData, type TrainData } from "../data/train-data.js";
-import { assertFits, makePlan, planLines } from "../plan.js";
+import { assertFits, availableMemory, deviceMemory, makePlan, planLines } from "../plan.js";
 import { checkRunDir, openRunDir, type RunDir } from "../run-dir.js";
 import { openLog, type RunLog } from "../run-log.js";
 import { type TrainResult, train } from "../train.js";
 import { initialParams } from "../weights.js";
 import { type Install, type Io, positiveInt } from "./command.js";
-import { addConfigOptions, type ConfigOptions, configFrom } from "./options.js";
+import { addConfigOptions, addDeviceOptions, type ConfigOptions, configFrom } from "./options.js";
 
 export interface TrainCommandOptions extends ConfigOptions {
   expName: string;
   logDir?: string;
   resume: boolean;
   overwrite: boolean;
-  device: "cpu" | "cuda";
   threads?: number;
   tokenizers?: string;
   strict: boolean;
@@ -35,13 +34,12 @@ export interface TrainCommandOptions extends ConfigOptions {
 }
 
 export const installTrain: Install = (program, io) => {
-  addConfigOptions(program.command("train"))
+  addDeviceOptions(addConfigOptions(program.command("train")))
     .description("train a configuration; alone: pi05_droid_ki, tiny, on the embedded data, 200 steps")
     .option("--exp-name <name>", "names the run's folder", "default")
     .option("--log-dir <dir>", "the run's folder (default: runs/<config>/<exp-name>)")
     .option("--resume", "continue the run in that folder", false)
     .option("--overwrite", "delete the run in that folder first", false)
-    .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda"]).default("cpu"))
     .option("--threads <n>", "threads of ONNX Runtime (default: one per core)", positiveInt)
     .option("--tokenizers <dir>", "folder with text/ and fast/ tokenizers (default: embedded)")
     .option("--strict", "refuse samples whose tokens do not fit instead of cutting them", false)
@@ -69,24 +67,28 @@ export async function runTraining(
   io: Io,
   signal: AbortSignal,
 ): Promise<TrainResult | undefined> {
-  const { resume, overwrite, device, threads, strict, tokenizers } = options;
+  const { resume, overwrite, threads, strict, tokenizers } = options;
   const dir = resolve(options.logDir ?? join("runs", config.name, options.expName));
   const modelType = configModelType(config.model);
   const title = `run         ${config.name} (${modelType}, size ${config.size}) in ${dir}`;
   const cameras = robotSpec(config.data.robot).cameras(modelType).length;
   const planned = makePlan(config, cameras);
+  /** Of the GPU, where the model will lie on one and its memory is known. */
+  const room = () => deviceMemory(config.device) ?? availableMemory();
   if (options.planOnly) {
-    for (const line of [title, ...planLines(planned, config)]) io.out(line);
-    assertFits(planned, config);
+    for (const line of [title, ...planLines(planned, config, room())]) io.out(line);
+    assertFits(planned, config, room());
     return undefined;
   }
+  const backend = makeBackend(config);
+  await assertDevice(backend);
   const checked = await checkRunDir(dir, { resume, overwrite });
   const log = lateLog(io.out);
   try {
     if (checked.note) log.line(checked.note);
     log.line(title);
     // Before any data are opened: a model that cannot fit needs none.
-    assertFits(planned, config);
+    assertFits(planned, config, room());
     const saved =
       checked.resumeStep === undefined
         ? undefined
@@ -100,8 +102,8 @@ export async function runTraining(
     const data = await openStaged(config, checked, { source, strict, log: log.line });
     try {
       const plan = makePlan(data.config, cameras);
-      for (const line of planLines(plan, data.config)) log.line(line);
-      assertFits(plan, data.config);
+      for (const line of planLines(plan, data.config, room())) log.line(line);
+      assertFits(plan, data.config, room());
       if (saved) assertSameRun(saved, data.config);
       const artifact = buildRunArtifact(data.config);
       const params = await initialParams(data.config);
@@ -114,7 +116,7 @@ export async function runTraining(
       const session = await createTrainSession({
         artifact,
         params,
-        device,
+        ...backend,
         ...(threads === undefined ? {} : { threads }),
       });
       try {

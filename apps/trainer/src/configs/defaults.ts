@@ -1,6 +1,14 @@
 /** @file openpi's `TrainConfig` defaults (`training/config.py`, `training/optimizer.py`). */
 import { type ModelConfig, modelTypeOf, usesQuantileNorm } from "@insula/model-types";
-import type { DataConfig, TrainConfig } from "./types.js";
+import type { CudaConfig, DataConfig, TrainConfig } from "./types.js";
+
+/** Everything as ONNX Runtime has it. */
+export const DEFAULT_CUDA: CudaConfig = {
+  memoryLimit: null,
+  arenaExtend: null,
+  tf32: null,
+  cudnnConvAlgoSearch: null,
+};
 
 type Declared = Partial<Omit<TrainConfig, "name" | "model" | "data">> & {
   name: string;
@@ -22,6 +30,9 @@ export function defineConfig(declared: Declared): TrainConfig {
     saveInterval: 1000,
     keepPeriod: 5000,
     weights: null,
+    device: "cpu",
+    runtime: null,
+    cuda: DEFAULT_CUDA,
     ...rest,
     data: {
       repoId: null,

@@ -2,11 +2,15 @@
 import { InsulaError } from "@insula/model-types";
 import type { RunConfig } from "./types.js";
 
-/** Settings that only decide how long and how talkative a run is. */
-const FREE = new Set(["numTrainSteps", "logInterval", "saveInterval", "keepPeriod", "lrSchedule", "weights"]);
+/** Settings that only decide how long and how talkative a run is, and on which machine. */
+const FREE = new Set([
+  ...["numTrainSteps", "logInterval", "saveInterval", "keepPeriod", "lrSchedule", "weights"],
+  ...["device", "runtime", "cuda"],
+]);
 
 /**
- * Check that a run continues what its checkpoint began: everything but length, schedule and intervals is equal.
+ * Check that a run continues what its checkpoint began: everything but length, schedule, intervals and
+ * device is equal.
  * @throws InsulaError `run/config-changed` naming the first field that differs.
  */
 export function assertSameRun(saved: RunConfig, now: RunConfig): void {

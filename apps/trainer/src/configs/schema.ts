@@ -1,6 +1,8 @@
 /** @file The check of a filled-in configuration: strict, so that a misspelt field is an error, not a silence. */
 import { closestMatch, InsulaError, MODEL_SIZES } from "@insula/model-types";
+import { type Device, parseDevice } from "@insula/ort-session";
 import { z } from "zod";
+import { DEFAULT_CUDA } from "./defaults.js";
 import { ROBOTS, type RunConfig } from "./types.js";
 
 const count = z.int().positive();
@@ -60,6 +62,17 @@ const schedule = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("constant"), lr: rate }),
 ]);
 
+const device = z.custom<Device>(isDevice, "expected cpu, cuda or cuda:<number>");
+
+const BYTES = "expected a whole number of bytes above 0";
+
+const cuda = z.strictObject({
+  memoryLimit: z.int(BYTES).positive(BYTES).nullable(),
+  arenaExtend: z.enum(["next-power-of-two", "same-as-requested"]).nullable(),
+  tf32: z.boolean().nullable(),
+  cudnnConvAlgoSearch: z.enum(["exhaustive", "heuristic", "default"]).nullable(),
+});
+
 const runConfig: z.ZodType<RunConfig> = z.strictObject({
   name: z.string().min(1),
   size: z.enum(MODEL_SIZES),
@@ -94,7 +107,20 @@ const runConfig: z.ZodType<RunConfig> = z.strictObject({
   saveInterval: count,
   keepPeriod: count.nullable(),
   weights: z.string().nullable(),
+  // Checkpoints of 0.1.0 and earlier have none of these.
+  device: device.default("cpu"),
+  runtime: z.enum(["node", "capi"]).nullable().default(null),
+  cuda: cuda.default(DEFAULT_CUDA),
 });
+
+/** Whether this is the name of a device. */
+export function isDevice(value: unknown): value is Device {
+  try {
+    return typeof value === "string" && parseDevice(value) !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Check that `value` is a whole {@link RunConfig}.

@@ -4,6 +4,7 @@
  * overrides into a {@link RunConfig} with every field filled, which is what a checkpoint keeps.
  */
 import type { ModelConfig, ModelSize } from "@insula/model-types";
+import type { CudaOptions, Device, Runtime } from "@insula/ort-session";
 import type { LrSchedule } from "../schedule.js";
 
 /** Robots whose observations and actions the data pipeline knows. */
@@ -42,6 +43,9 @@ export interface OptimizerConfig {
   clipGradientNorm: number;
 }
 
+/** Settings of CUDA's execution provider; null leaves each to ONNX Runtime. */
+export type CudaConfig = { [K in keyof CudaOptions]-?: NonNullable<CudaOptions[K]> | null };
+
 interface TrainSettings {
   /** Unique name. */
   name: string;
@@ -61,6 +65,11 @@ interface TrainSettings {
   keepPeriod: number | null;
   /** Initial weights: a checkpoint folder or a `.safetensors` file; null: random. */
   weights: string | null;
+  /** Where the model computes: `cpu`, `cuda` (the first GPU) or `cuda:<number>`. */
+  device: Device;
+  /** What drives ONNX Runtime; null: its C API on Linux, onnxruntime-node's elsewhere. */
+  runtime: Runtime | null;
+  cuda: CudaConfig;
 }
 
 /** A named configuration as declared: model fields that are not named have openpi's defaults. */

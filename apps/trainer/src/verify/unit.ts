@@ -13,9 +13,10 @@ import {
   type Writable,
   writeSafetensors,
 } from "@insula/safetensors";
+import type { Backend } from "../backend.js";
 import { type GoldenFolder, joinPath } from "./folder.js";
 import type { Findings, ItemRecord } from "./report.js";
-import { compare, type Tolerance, toleranceText } from "./tolerance.js";
+import { compare, type Tolerance, type ToleranceSet, toleranceIn, toleranceText } from "./tolerance.js";
 import { asArray, brief, canonical, castTo, indexOf, parseJson, setAt } from "./values.js";
 
 export interface PutOptions {
@@ -36,6 +37,8 @@ export interface Unit {
   readonly tokenizers: string;
   /** Roots of all golden folders of this run. */
   readonly roots: readonly string[];
+  /** Where models are run. */
+  readonly backend: Backend;
   /** Absolute path of a file beside the unit's. */
   path(...parts: string[]): string;
   has(file: string): boolean;
@@ -73,6 +76,8 @@ export interface UnitOptions {
   name: string;
   tokenizers: string;
   roots: readonly string[];
+  backend: Backend;
+  tolerances: ToleranceSet;
   /** Folder for what was computed. */
   out: string | undefined;
   findings: Findings;
@@ -85,7 +90,7 @@ export function missingInput(what: string): InsulaError {
 
 /** Read the unit's files. */
 export async function openUnit(options: UnitOptions): Promise<Unit> {
-  const { folder, dir, files, name, tokenizers, roots, out, findings } = options;
+  const { folder, dir, files, name, tokenizers, roots, backend, tolerances, out, findings } = options;
   const golden = folder.name;
   const path = (...parts: string[]) => join(folder.root, dir, ...parts);
   const itemOf = (file: string, item: string) => joinPath(dir, `${file.replace(/\.[^./]*$/, "")}/${item}`);
@@ -114,13 +119,8 @@ export async function openUnit(options: UnitOptions): Promise<Unit> {
   const record = (item: string, tolerance: string, found: Partial<ItemRecord> & { ok: boolean }) =>
     findings.items.push({ golden, item, maxAbs: 0, maxRel: 0, tolerance, ...found });
 
-  const judge = (
-    item: string,
-    actual: NdArray,
-    expected: NdArray,
-    tolerance: Tolerance,
-    opts: PutOptions,
-  ) => {
+  const judge = (item: string, actual: NdArray, expected: NdArray, contract: Tolerance, opts: PutOptions) => {
+    const tolerance = toleranceIn(tolerances, contract);
     const group = opts.group === undefined ? {} : { group: joinPath(dir, opts.group) };
     const text = toleranceText(tolerance);
     if (actual.shape.join() !== expected.shape.join()) {
@@ -141,6 +141,7 @@ export async function openUnit(options: UnitOptions): Promise<Unit> {
     name,
     tokenizers,
     roots,
+    backend,
     path,
     has: (file) => files.includes(file),
     tensors: (file) => tensorFiles.get(file) ?? new Map<string, FileTensor>(),

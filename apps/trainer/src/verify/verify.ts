@@ -7,10 +7,12 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { closestMatch, InsulaError } from "@insula/model-types";
+import { assertDevice, type Backend } from "../backend.js";
 import type { Family } from "./families/family.js";
 import { FAMILIES } from "./families/index.js";
 import { folderNames, type GoldenFolder, joinPath, openGolden } from "./folder.js";
 import { type Findings, makeReport, type Report, reportJson, reportText } from "./report.js";
+import type { ToleranceSet } from "./tolerance.js";
 import { openUnit, type Unit } from "./unit.js";
 
 export interface VerifyOptions {
@@ -24,6 +26,10 @@ export interface VerifyOptions {
   tokenizers?: string;
   /** Only units whose name contains this, `*` standing for anything: `model/pi05`, `ki/*`, `dct`. */
   only?: string;
+  /** Where models are run; default: the CPU. */
+  backend?: Backend;
+  /** Default: those of the device. */
+  tolerances?: ToleranceSet;
   log(text: string): void;
 }
 
@@ -51,6 +57,9 @@ interface Job {
  */
 export async function runVerify(options: VerifyOptions): Promise<VerifyResult> {
   const { golden, out, json = false, tokenizers = DEFAULT_TOKENIZERS, only, log } = options;
+  const backend = options.backend ?? { device: "cpu" };
+  const tolerances = options.tolerances ?? (backend.device === "cpu" ? "cpu" : "cuda");
+  await assertDevice(backend);
   const started = performance.now();
   const names = folderNames(golden);
   const folders = await Promise.all(golden.map((root, i) => openGolden(root, names[i])));
@@ -64,7 +73,7 @@ export async function runVerify(options: VerifyOptions): Promise<VerifyResult> {
     else if (chosen.length === 0 && golden.length === 1) problem ??= nothingChosen(only!, jobs);
     for (const job of chosen) {
       const target = out === undefined || folders.length === 1 ? out : join(out, folder.name);
-      await runJob(job, { tokenizers, roots: golden, out: target, findings });
+      await runJob(job, { tokenizers, roots: golden, backend, tolerances, out: target, findings });
     }
   }
   const { items, computedOnly } = findings;
@@ -134,6 +143,8 @@ function unknownFiles(folder: GoldenFolder, jobs: readonly Job[]) {
 interface Common {
   tokenizers: string;
   roots: readonly string[];
+  backend: Backend;
+  tolerances: ToleranceSet;
   out: string | undefined;
   findings: Findings;
 }

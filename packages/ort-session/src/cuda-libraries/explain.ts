@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import koffi from "koffi";
+import { openForGood } from "./dynamic-linker.js";
 import { neededLibraries } from "./elf.js";
 import { cudaInstallation } from "./manifest.js";
 import { preloadCudaLibraries } from "./preload.js";
@@ -52,7 +52,7 @@ export function missingPart(dir: string): string | undefined {
   } catch (error) {
     return `${(error as Error).message}. ${INSTALL} gets CUDA's libraries again`;
   }
-  const lacking = neededLibraries(provider).filter((name) => !loads(name));
+  const lacking = neededLibraries(provider).filter((name) => openForGood(name) !== undefined);
   const libraries = lacking.filter((name) => name !== DRIVER);
   if (libraries.length > 0) {
     const { manifest } = cudaInstallation(dir);
@@ -68,14 +68,4 @@ export function missingPart(dir: string): string | undefined {
     );
   }
   return undefined;
-}
-
-/** Whether the dynamic linker finds a library, loaded before or not. */
-function loads(name: string): boolean {
-  try {
-    koffi.load(name, { lazy: true });
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -20,6 +20,7 @@ import { findWheel, type IndexedFile } from "./simple-index.js";
 import { CUDA_WHEELS, providerWheel, type Wheel, wheelMachine } from "./wheels.js";
 import { extract, listZip } from "./zip.js";
 
+/** What to install where, and who hears of it. */
 export interface InstallOptions {
   /** Default {@link cudaLibrariesDir}. */
   dir?: string;

@@ -6,6 +6,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+/** An index and folders of wheels. */
 export interface PackageSources {
   /** A simple index (PEP 503), without a slash at its end. */
   index: string;

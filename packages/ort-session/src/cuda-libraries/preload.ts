@@ -5,32 +5,31 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { InsulaError } from "@insula/model-types";
-import koffi from "koffi";
+import { openForGood } from "./dynamic-linker.js";
 import { neededLibraries } from "./elf.js";
+import { ORT_LIBRARY } from "./manifest.js";
 
 const done = new Set<string>();
 
 /**
  * Load every library in `dir`/lib, each after those of them that it needs; a folder without `lib` has none. All of
  * them, so that what is missing shows here and not in the middle of a run. About half a second, once per process.
+ * They and the ONNX Runtime of `dir` stay loaded until the process is gone.
  * @throws InsulaError `session/device` naming the library that does not load and what it lacks.
  */
 export function preloadCudaLibraries(dir: string): void {
+  if (done.has(dir)) return;
   const lib = join(dir, "lib");
-  if (done.has(lib) || !existsSync(lib)) return;
-  for (const name of loadOrder(lib)) {
-    try {
-      // Global: cuDNN finds its other parts, and the provider the symbols, wherever they were loaded from.
-      koffi.load(join(lib, name), { global: true, lazy: true });
-    } catch (cause) {
-      throw new InsulaError(
-        "session/device",
-        `CUDA: ${join(lib, name)} does not load: ${lacking((cause as Error).message)}`,
-        { cause },
-      );
+  const libraries = existsSync(lib) ? loadOrder(lib).map((name) => join(lib, name)) : [];
+  const runtime = join(dir, ORT_LIBRARY);
+  for (const path of existsSync(runtime) ? [...libraries, runtime] : libraries) {
+    // Not ONNX Runtime: onnxruntime-node may have loaded a copy of its own.
+    const problem = openForGood(path, path !== runtime);
+    if (problem !== undefined) {
+      throw new InsulaError("session/device", `CUDA: ${path} does not load: ${lacking(problem)}`);
     }
   }
-  done.add(lib);
+  done.add(dir);
 }
 
 /** The libraries of a folder, each after those that it names as needed. */

@@ -84,7 +84,8 @@ async function verifyRun(unit: Unit, run: string, options: RunOptions): Promise<
     clipGradientNorm: options.clip,
     emaDecay: options.emaDecay,
   });
-  const session = await createSession(serialize(graph, outputs, { name: "optimizer_model" }).bytes);
+  const { bytes } = serialize(graph, outputs, { name: "optimizer_model" });
+  const session = await createSession(bytes, unit.backend);
   const state: Record<string, Tensor> = {};
   for (const [name, { data, shape }] of start) {
     state[name] = tensor(data, shape);

@@ -62,7 +62,7 @@ async function verifyFlow(unit: Unit, model: ModelCase): Promise<void> {
   unit.put(OUT, "positions", plain(tap("positions")), EXACT);
   putSiglip(unit, model, taps);
 
-  const sampler = await createSampler({ ...model, imageKeys: model.config.imageKeys });
+  const sampler = await createSampler({ ...model, ...model.backend, imageKeys: model.config.imageKeys });
   try {
     for (const numSteps of stepCounts(unit.tensors(OUT))) {
       const actions = await sampler.sample(model.batch.observation, model.draws.noise, { numSteps });
@@ -127,7 +127,7 @@ async function verifyFast(unit: Unit, model: ModelCase): Promise<void> {
 /** Greedy decoding from the prompt alone: the FAST tokens of the training sequence are masked out. */
 async function putGreedyTokens(unit: Unit, model: ModelCase): Promise<void> {
   const [name, count] = greedyName(unit.tensors(OUT));
-  const sampler = await createFastSampler({ ...model, maxDecodingSteps: count });
+  const sampler = await createFastSampler({ ...model, ...model.backend, maxDecodingSteps: count });
   try {
     const tokens = await sampler.sample(promptOnly(model.batch.observation));
     const rows = Array.from({ length: model.batchSize }, (_, i) => [

@@ -15,6 +15,7 @@ import {
   type Observation,
 } from "@insula/model-types";
 import { type FileTensor, readSafetensors } from "@insula/safetensors";
+import type { Backend } from "../../backend.js";
 import { missingInput, type Unit } from "../unit.js";
 
 interface GemmaJson {
@@ -48,6 +49,8 @@ export interface ModelCase {
   params: ParamTree;
   batch: TrainBatch;
   draws: FlowDraws;
+  /** Where the model is run. */
+  backend: Backend;
 }
 
 /**
@@ -90,6 +93,7 @@ export async function readCase(unit: Unit, insulated: boolean): Promise<ModelCas
     params: await readParams(unit, json["params"]),
     batch: { observation, actions: flow ? need("actions") : none },
     draws: flow ? { noise: need("noise"), time: need("time") } : { noise: none, time: none },
+    backend: unit.backend,
   };
 }
 

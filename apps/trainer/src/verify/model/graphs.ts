@@ -66,7 +66,7 @@ export async function runTaps(
 }
 
 async function runBytes(bytes: Uint8Array, model: ModelCase): Promise<Record<string, Tensor>> {
-  const session = await createSession(bytes);
+  const session = await createSession(bytes, model.backend);
   try {
     const weights = toGraphParams(paramSpecs(model.config), model.params);
     const feeds = pickFeeds(session.inputs, trainFeeds(model.batch, model.draws), (name) =>

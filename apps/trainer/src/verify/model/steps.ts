@@ -92,6 +92,7 @@ async function verifyRun(
   const session = await createTrainSession({
     artifact: artifactOf(model, { optimizer }),
     params: model.params,
+    ...model.backend,
   });
   try {
     let before: ParamTree = model.params;
