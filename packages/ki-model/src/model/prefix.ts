@@ -136,7 +136,7 @@ export function vlmLayer(
     const own = projectQkv(context, config.vlm, "", layer, before, rope, rows);
     const y = add(rows ? takeRows(x, rows) : x, projectOut(context, "", layer, attend(own)));
     const normal = rmsNorm(context, layerNormPath("pre_ffw_norm", ""), y, layer);
-    return add(y, feedForward(context, config.vlm, "", layer, normal));
+    return add(y, feedForward(context, "", layer, normal));
   });
 }
 

@@ -133,7 +133,7 @@ export function runSuffix(
             attn.gate,
           );
           const ffw = norm(layerNormPath("pre_ffw_norm", "_1"), y, layer);
-          return residual(y, feedForward(context, config.expert, "_1", layer, ffw.y), ffw.gate);
+          return residual(y, feedForward(context, "_1", layer, ffw.y), ffw.gate);
         });
       x = rematerialize ? checkpoint(graph, `expert/layer${layer}`, body) : body();
     }

@@ -214,8 +214,6 @@ function gemmaBlock(
     {
       path: `${at}/mlp${suffix}/gating_einsum`,
       fileShape: [2, d, mlpDim],
-      perm: [1, 0, 2],
-      shape: [d, 2 * mlpDim],
       init: lecun(d),
     },
     { path: `${at}/mlp${suffix}/linear`, fileShape: [mlpDim, d], init: lecun(mlpDim) },
