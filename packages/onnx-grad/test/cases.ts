@@ -268,6 +268,7 @@ export const DIFFERENTIABLE: Record<string, CaseArbitrary> = {
   reciprocal: unary(g.reciprocal, "nonzero"),
   reduceMean: reduction(g.reduceMean),
   reduceSum: reduction(g.reduceSum),
+  reduceSumSquare: reduction(g.reduceSumSquare),
   reshape,
   rmsNormalize,
   scatterAdd,

@@ -203,6 +203,7 @@ const KERNELS: Record<string, Kernel> = {
   Or: elementwise((a, b) => a! | b!),
 
   ReduceSum: reduction(sum),
+  ReduceSumSquare: reduction((values) => sum(values.map((v) => v * v))),
   ReduceMean: reduction(mean),
   ReduceMax: reduction((values) => Math.max(...values)),
   ArgMax: ([x], node) => {
