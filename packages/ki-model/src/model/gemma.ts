@@ -20,11 +20,11 @@ const LAYERS = "PaliGemma/llm/layers";
 export type Stack = "" | "_1";
 
 /**
- * Queries (rotated and scaled by headDim^-½), keys (rotated) and values of `x` `[b, t, d]`.
+ * Queries (rotated and scaled by headDim^-½) and keys (rotated), both float32, and values of `x` `[b, t, d]`.
  * @param rows the only rows that ask, where not all do: queries are `[b, r, heads, headDim]` then
  */
 export function projectQkv(
-  { param }: ModelContext,
+  { weight }: ModelContext,
   { numHeads: n, numKvHeads: kv, headDim: h }: GemmaConfig,
   stack: Stack,
   layer: number,
@@ -37,14 +37,15 @@ export function projectQkv(
   let parts: readonly Value[];
   if (n === kv) {
     const [q, k, v] = split(
-      matmul(x, param(`${LAYERS}/attn/qkv_einsum${stack}/w`, layer)),
+      matmul(x, weight(`${LAYERS}/attn/qkv_einsum${stack}/w`, layer, x.dtype)),
       [n * h, n * h, n * h],
       2,
     ) as [Value, Value, Value];
     parts = [asking(q), k, v];
   } else {
-    const q = matmul(asking(x), param(`${LAYERS}/attn/q_einsum${stack}/w`, layer));
-    parts = [q, ...split(matmul(x, param(`${LAYERS}/attn/kv_einsum${stack}/w`, layer)), [kv * h, kv * h], 2)];
+    const q = matmul(asking(x), weight(`${LAYERS}/attn/q_einsum${stack}/w`, layer, x.dtype));
+    const kvs = matmul(x, weight(`${LAYERS}/attn/kv_einsum${stack}/w`, layer, x.dtype));
+    parts = [q, ...split(kvs, [kv * h, kv * h], 2)];
   }
   const [q, k, v] = parts as [Value, Value, Value];
   const tables = { cos: asking(rope.cos), sin: asking(rope.sin) };
@@ -56,18 +57,18 @@ export function projectQkv(
 }
 
 /** The attention's output projection. */
-export function projectOut({ param }: ModelContext, stack: Stack, layer: number, attended: Value): Value {
-  return matmul(attended, param(`${LAYERS}/attn/attn_vec_einsum${stack}/w`, layer));
+export function projectOut({ weight }: ModelContext, stack: Stack, layer: number, attended: Value): Value {
+  return matmul(attended, weight(`${LAYERS}/attn/attn_vec_einsum${stack}/w`, layer, attended.dtype));
 }
 
 /**
  * GeGLU: gelu(x·W₀) ∘ (x·W₁) · W₂. The two halves are two products: splitting the weights `[2, d, m]` moves less than
  * splitting their product.
  */
-export function feedForward({ param }: ModelContext, stack: Stack, layer: number, x: Value): Value {
-  const halves = split(param(`${LAYERS}/mlp${stack}/gating_einsum`, layer), [1, 1], 0);
+export function feedForward({ weight }: ModelContext, stack: Stack, layer: number, x: Value): Value {
+  const halves = split(weight(`${LAYERS}/mlp${stack}/gating_einsum`, layer, x.dtype), [1, 1], 0);
   const [gate, up] = halves.map((w) => matmul(x, reshape(w, w.shape.slice(1)))) as [Value, Value];
-  return matmul(mul(geluTanh(gate), up), param(`${LAYERS}/mlp${stack}/linear`, layer));
+  return matmul(mul(geluTanh(gate), up), weight(`${LAYERS}/mlp${stack}/linear`, layer, x.dtype));
 }
 
 /** Path of a layer's norm. */

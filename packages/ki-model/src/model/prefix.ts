@@ -16,6 +16,8 @@ import {
   gather,
   input,
   lessOrEqual,
+  matmul,
+  matrixTranspose,
   mul,
   reshape,
   split,
@@ -33,7 +35,7 @@ import { normalizePixels, siglip } from "./siglip.js";
 
 /** The VLM's input sequence: s = cameras · patches + maxTokenLen. */
 export interface PrefixTokens {
-  /** `[b, s, vlmWidth]` */
+  /** `[b, s, vlmWidth]`, of the compute type */
   embed: Value;
   /** bool `[b, s]`: camera exists, token is real. */
   valid: Value;
@@ -64,11 +66,9 @@ export function textInputs({ graph, batchSize, config }: ModelContext, withAr: b
 }
 
 /** Rows of the embedding table times √width, `[…ids, width]`. */
-export function embedTokens({ param, config }: ModelContext, ids: Value): Value {
-  return mul(
-    gather(param("PaliGemma/llm/embedder/input_embedding"), cast(ids, "int64")),
-    Math.sqrt(config.vlm.width),
-  );
+export function embedTokens({ param, config, computeType }: ModelContext, ids: Value): Value {
+  const rows = gather(param("PaliGemma/llm/embedder/input_embedding"), cast(ids, "int64"));
+  return cast(mul(cast(rows, "float32"), Math.sqrt(config.vlm.width)), computeType);
 }
 
 /** Declare the image inputs and embed images and text (openpi `embed_prefix`). */
@@ -194,6 +194,12 @@ export function runPrefix(
     }
     return { layers, hidden: x, rows: rows ? run(config.vlm.depth - 1, before, rows) : x };
   });
+}
+
+/** float32 logits `[…, vocab]` of hidden rows `[…, vlmWidth]` before the final norm: the embedding, transposed. */
+export function vocabularyLogits(context: ModelContext, hidden: Value): Value {
+  const table = context.weight("PaliGemma/llm/embedder/input_embedding");
+  return matmul(cast(finalNorm(context, hidden), "float32"), matrixTranspose(table));
 }
 
 /** The VLM's final norm. */

@@ -19,8 +19,6 @@ import {
   greater,
   lessOrEqual,
   logSoftmax,
-  matmul,
-  matrixTranspose,
   maximum,
   meanAll,
   minimum,
@@ -34,7 +32,7 @@ import {
   withScope,
 } from "@insula/onnx-grad";
 import type { ModelContext } from "../model/context.js";
-import { finalNorm } from "../model/prefix.js";
+import { vocabularyLogits } from "../model/prefix.js";
 import type { Rows } from "../model/rows.js";
 
 export interface FastLoss {
@@ -106,13 +104,10 @@ export function fastLoss(
   hidden: Value,
   { target, counted, count }: Omit<FastTargets, "rows">,
 ): FastLoss {
-  const { graph, param, tap } = context;
+  const { graph, tap } = context;
   const [b, r, w] = hidden.shape as [number, number, number];
   return withScope(graph, "fast_loss", () => {
-    const logits = matmul(
-      finalNorm(context, reshape(hidden, [b * r, w])),
-      matrixTranspose(param("PaliGemma/llm/embedder/input_embedding")),
-    );
+    const logits = vocabularyLogits(context, reshape(hidden, [b * r, w]));
     const targetIds = cast(reshape(target, [b * r, 1]), "int64");
     const nll = reshape(neg(gatherElements(logSoftmax(logits), targetIds, 1)), [b, r]);
     const perExample = tap(
@@ -136,6 +131,5 @@ function range(n: number): number[] {
 /** Logits of all text rows but the last, `[b, l−1, vocab]`: what the loss would see without compaction. For inspection. */
 export function textLogits(context: ModelContext, hidden: Value, textStart: number): Value {
   const l = context.config.maxTokenLen;
-  const text = finalNorm(context, slice(hidden, textStart, l - 1, 1));
-  return matmul(text, matrixTranspose(context.param("PaliGemma/llm/embedder/input_embedding")));
+  return vocabularyLogits(context, slice(hidden, textStart, l - 1, 1));
 }
