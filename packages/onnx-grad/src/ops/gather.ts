@@ -5,12 +5,20 @@ import { normalizeAxis } from "../axes.js";
 import { GraphError } from "../error.js";
 import { addOp, type OpRule, sameShape, show, type Value } from "../graph.js";
 import { reshape, zeros } from "./shape.js";
+import { cast } from "./unary.js";
 
 const GATHER: OpRule = {
   type: "Gather",
   vjp: ({ inputs, grads: [g] }) => {
     const [table, indices] = inputs as [Value, Value];
-    return [scatterAdd(zeros(table), reshape(indices, [...indices.shape, 1]), g!), undefined];
+    // Sums over repeated rows; ONNX Runtime adds no 16-bit floats by index on the CPU.
+    const wide = table.dtype === "float64" ? table.dtype : "float32";
+    const sums = scatterAdd(
+      zeros(cast(table, wide)),
+      reshape(indices, [...indices.shape, 1]),
+      cast(g!, wide),
+    );
+    return [cast(sums, table.dtype), undefined];
   },
 };
 
