@@ -59,8 +59,11 @@ test("scaled gradients and the scale give the step of the plain gradients", asyn
       const scale = 2 ** exponent;
       const scaled = await update({ lossScaling: true }, (f) => {
         for (const { name } of PARAMS) {
-          const grad = f[`grad/${name}`]!;
-          grad.data.set(plain.feeds[`grad/${name}`]!.data.map((g: number) => g * scale) as never);
+          const { data, shape } = plain.feeds[`grad/${name}`]!;
+          f[`grad/${name}`] = tensor(
+            Float32Array.from(data as Float32Array, (g) => g * scale),
+            shape,
+          );
         }
         for (const [name, t] of Object.entries(plain.feeds)) if (!name.startsWith("grad/")) f[name] = t;
         f["loss_scale"] = scalar(scale);
