@@ -8,6 +8,8 @@
  * openpi and LeRobot do; `live` computes exactly the tokens there are; `default` is what `insula train` runs. A peer
  * is a command that prints one JSON object with `ms_min` and `cpu_s_min` (`--peer` for padded, `--peer-live` for
  * live); ours and theirs alternate, twice each. Needs a build (`tsc -b`). About two minutes without a peer.
+ *
+ * `--peers js` measures a transformer layer against jax-js and TensorFlow.js instead: see js-peers/index.mjs.
  */
 import { execSync } from "node:child_process";
 import { parseArgs } from "node:util";
@@ -21,8 +23,18 @@ const { values: args } = parseArgs({
     modes: { type: "string", default: "padded,live,default" },
     peer: { type: "string" },
     "peer-live": { type: "string" },
+    peers: { type: "string" },
+    check: { type: "boolean" },
+    rounds: { type: "string" },
+    profile: { type: "string" },
   },
 });
+if (args.peers === "js") {
+  const { comparePeers } = await import("./js-peers/index.mjs");
+  process.exit(await comparePeers(args));
+} else if (args.peers) {
+  throw new Error(`--peers: expected js, found ${args.peers}`);
+}
 const B = 4;
 const PROMPT = 36;
 const FAST = 24;

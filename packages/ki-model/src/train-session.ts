@@ -3,6 +3,7 @@
  * The loop feeds batches and random draws and gets losses and norms; it never sees a graph.
  */
 import type { Actions, NdArray, Observation } from "@insula/model-types";
+import type { SessionMemory } from "@insula/ort-session";
 
 /** One batch as the training model takes it. Shapes: b = batch, h = actionHorizon, d = actionDim. */
 export interface TrainBatch {
@@ -56,6 +57,16 @@ export interface TrainState {
   ema?: ParamTree;
 }
 
+/** What training holds on its device, in bytes. Sessions that are not open, or do not know, are absent. */
+export interface TrainMemory {
+  /** Parameters, gradients, moments and average. */
+  tensors: number;
+  /** Sum over the text buckets that were opened. */
+  training?: SessionMemory;
+  evaluation?: SessionMemory;
+  optimizer?: SessionMemory;
+}
+
 /** Training as the loop sees it. Parameters and moments are updated in place: one call at a time. */
 export interface TrainSession {
   /** Forward, backward and update. `lr` is the learning rate of this update. */
@@ -66,6 +77,8 @@ export interface TrainSession {
   state(): Promise<TrainState>;
   /** Continue from a state. */
   restore(state: TrainState): Promise<void>;
-  /** Close the sessions that were opened, evaluation's and the text buckets' included; no step can follow. */
+  /** What is held now, and what each session took at most. */
+  memory(): TrainMemory;
+  /** Close the sessions that were opened and free all tensors; no step can follow. */
   release(): Promise<void>;
 }

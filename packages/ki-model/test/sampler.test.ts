@@ -38,3 +38,40 @@ test("a camera that is not there may be left out of the graph", async () => {
   await all.release();
   await two.release();
 });
+
+test("calls at the same time are answered one after the other, as if alone", async () => {
+  const sampler = await createSampler({ config, params: testParams(config), batchSize: 2 });
+  const [one, other] = [testBatch(config, 2, 1), testBatch(config, 2, 2)];
+  const alone = await sampler.sample(one.batch.observation, one.draws.noise);
+  const together = await Promise.all([
+    sampler.sample(one.batch.observation, one.draws.noise),
+    sampler.sample(other.batch.observation, other.draws.noise, { numSteps: 2 }),
+    sampler.sample(one.batch.observation, one.draws.noise),
+  ]);
+  expect(together[0]).toEqual(alone);
+  expect(together[1]).not.toEqual(alone);
+  expect(together[2]).toEqual(alone);
+  // A call that fails does not stop the next; release waits for those before it.
+  const broken = sampler.sample({ ...one.batch.observation, images: {} }, one.draws.noise);
+  const last = sampler.sample(one.batch.observation, one.draws.noise);
+  const released = sampler.release();
+  await expect(broken).rejects.toMatchObject({ code: "model/feed" });
+  expect(await last).toEqual(alone);
+  await released;
+});
+
+test("the runtimes sample alike", async () => {
+  const samples = [];
+  for (const runtime of ["node", "capi"] as const) {
+    const sampler = await createSampler({
+      config,
+      params: testParams(config),
+      batchSize: 2,
+      runtime,
+      threads: 1,
+    });
+    samples.push(await sampler.sample(batch.observation, draws.noise));
+    await sampler.release();
+  }
+  expect(samples[0]).toEqual(samples[1]);
+});

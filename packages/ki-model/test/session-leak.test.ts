@@ -7,12 +7,14 @@ import {
   createTrainSession,
   initParams,
 } from "../src/index.js";
-import { testConfig, testParams } from "./fixtures.js";
+import { testBatch, testConfig, testParams } from "./fixtures.js";
 
 /** Sessions opened and not released; the model that is damaged before it is opened, counted from 1. */
 const sessions = vi.hoisted(() => ({ calls: 0, opened: 0, alive: 0, damaged: 0 }));
+/** Device tensors made, and not released. */
+const tensors = vi.hoisted(() => ({ made: 0, alive: 0 }));
 
-// Real sessions, counted.
+// Real sessions and tensors, counted.
 vi.mock("@insula/ort-session", async (original) => {
   const real = await original<typeof ort>();
   const createSession: typeof ort.createSession = async (model, options) => {
@@ -29,10 +31,25 @@ vi.mock("@insula/ort-session", async (original) => {
       },
     };
   };
-  return { ...real, createSession };
+  const upload: typeof ort.upload = async (...args) => {
+    const made = await real.upload(...args);
+    const release = made.release;
+    tensors.made++;
+    tensors.alive++;
+    made.release = () => {
+      release();
+      tensors.alive--;
+      made.release = release;
+    };
+    return made;
+  };
+  return { ...real, createSession, upload };
 });
 
-beforeEach(() => void Object.assign(sessions, { calls: 0, opened: 0, alive: 0, damaged: 0 }));
+beforeEach(() => {
+  Object.assign(sessions, { calls: 0, opened: 0, alive: 0, damaged: 0 });
+  Object.assign(tensors, { made: 0, alive: 0 });
+});
 
 const config = testConfig();
 const fastConfig = testConfig({ pi05: false, knowledgeInsulation: false, pi0Fast: true });
@@ -43,22 +60,26 @@ const samplers = {
 };
 
 for (const [name, create] of Object.entries(samplers)) {
-  test(`${name}: the second model does not open, the first session is released`, async () => {
-    sessions.damaged = 2;
-    await expect(create()).rejects.toThrow();
-    expect(sessions).toMatchObject({ calls: 2, opened: 1, alive: 0 });
-  });
+  for (const damaged of [1, 2])
+    test(`${name}: model ${damaged} does not open, the other session and the tensors are released`, async () => {
+      sessions.damaged = damaged;
+      await expect(create()).rejects.toMatchObject({ code: "session/create" });
+      expect(sessions).toMatchObject({ calls: 2, opened: 1, alive: 0 });
+      expect(tensors.made).toBeGreaterThan(0);
+      expect(tensors.alive).toBe(0);
+    });
 
   test(`${name}: wrong parameters leave no session open`, async () => {
     await expect(create(new Map())).rejects.toThrow("is missing");
     expect(sessions.alive).toBe(0);
   });
 
-  test(`${name}: release closes both`, async () => {
+  test(`${name}: release closes both and frees the parameters`, async () => {
     const sampler = await create();
     expect(sessions.alive).toBe(2);
+    expect(tensors.alive).toBe(tensors.made);
     await sampler.release();
-    expect(sessions.alive).toBe(0);
+    expect([sessions.alive, tensors.alive]).toEqual([0, 0]);
   });
 }
 
@@ -70,4 +91,28 @@ test("createTrainSession: wrong parameters leave no session open", async () => {
     "'action_in_proj/bias' [12] is missing",
   );
   expect(sessions.alive).toBe(0);
+});
+
+test("createTrainSession: a model that does not open leaves no tensor", async () => {
+  sessions.damaged = 1;
+  const artifact = buildArtifact(config, { batchSize: 2 });
+  await expect(createTrainSession({ artifact, params: testParams(config) })).rejects.toMatchObject({
+    code: "session/create",
+  });
+  expect(tensors.made).toBeGreaterThan(0);
+  expect([sessions.alive, tensors.alive]).toEqual([0, 0]);
+});
+
+test("createTrainSession: release closes every session that was opened and frees every tensor", async () => {
+  const artifact = buildArtifact(config, { batchSize: 2, tokenBuckets: [18] });
+  const { batch, draws } = testBatch(config);
+  const session = await createTrainSession({ artifact, params: testParams(config) });
+  await session.step(batch, draws, 1e-3);
+  await session.evaluate(batch, draws);
+  expect(sessions).toMatchObject({ calls: 3, alive: 3 });
+  const made = tensors.made;
+  await session.step(batch, draws, 1e-3);
+  expect(tensors.made).toBe(made); // placed once
+  await session.release();
+  expect([sessions.alive, tensors.alive]).toEqual([0, 0]);
 });

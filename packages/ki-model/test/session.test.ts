@@ -159,3 +159,52 @@ test("a bucket as long as the buffer is refused", () => {
     "expected lengths from 2 to 23, found 24",
   );
 });
+
+test("the runtimes train alike", async () => {
+  const ends = [];
+  for (const runtime of ["node", "capi"] as const) {
+    const session = await createTrainSession({ artifact, params: testParams(config), runtime, threads: 1 });
+    const losses = [await session.step(batch, draws, 1e-3), await session.step(batch, draws, 1e-3)];
+    ends.push({ losses, state: await session.state() });
+    await session.release();
+  }
+  expect(ends[0]).toEqual(ends[1]);
+});
+
+test("the memory of training: tensors to the byte, sessions as far as the runtime knows", async () => {
+  const session = await createTrainSession({ artifact, params: testParams(config), runtime: "capi" });
+  const size = (params: ReturnType<typeof paramSpecs>) =>
+    params.reduce((n, { shape }) => n + 4 * shape.reduce((a, d) => a * d, 1), 0);
+  const specs = paramSpecs(config);
+  const trained = size(specs.filter((_, i) => artifact.manifest.params[i]!.trainable));
+  const tensors = size(specs) + 4 * trained; // gradient, two moments, average
+  const fresh = session.memory();
+  expect(fresh).toMatchObject({ tensors, optimizer: { allocations: expect.any(Number) } });
+  expect(fresh.training).toBeUndefined();
+  await session.step(batch, draws, 1e-3);
+  await session.evaluate(batch, draws);
+  const memory = session.memory();
+  expect(memory.training!.peak).toBeGreaterThan(memory.evaluation!.peak);
+  expect(memory.evaluation!.peak).toBeGreaterThan(0);
+  expect(memory.optimizer!.peak).toBeGreaterThan(fresh.optimizer!.peak);
+  await session.release();
+
+  const other = await createTrainSession({ artifact, params: testParams(config), runtime: "node" });
+  await other.step(batch, draws, 1e-3);
+  expect(other.memory()).toEqual({ tensors });
+  await other.release();
+});
+
+test("the parameters that training started from are not its own", async () => {
+  const params = testParams(config);
+  const before = new Map([...params].map(([name, { data }]) => [name, data.slice()]));
+  const session = await createTrainSession({ artifact, params });
+  const state = await session.state();
+  await session.step(batch, draws, 1e-2);
+  for (const [name, data] of before) {
+    expect(params.get(name)!.data, name).toEqual(data);
+    expect(state.params.get(name)!.data, name).toEqual(data);
+    expect(state.ema!.get(name)!.data, name).toEqual(data);
+  }
+  await session.release();
+});

@@ -5,8 +5,15 @@ import { InsulaError } from "@insula/model-types";
 import type { Slot } from "./session.js";
 import type { Tensor } from "./tensor.js";
 
-/** @throws InsulaError `session/feed` for a missing, unknown or ill-shaped feed. */
-export function checkFeeds(inputs: readonly Slot[], feeds: Readonly<Record<string, Tensor>>): void {
+/**
+ * @param bound names of inputs that are bound and cannot be fed
+ * @throws InsulaError `session/feed` for a missing, unknown or ill-shaped feed.
+ */
+export function checkFeeds(
+  inputs: readonly Slot[],
+  feeds: Readonly<Record<string, Tensor>>,
+  bound: Readonly<Record<string, unknown>> = {},
+): void {
   for (const { name, type, shape } of inputs) {
     const expected = `${type}[${shape.join(", ")}]`;
     const feed = feeds[name];
@@ -25,5 +32,11 @@ export function checkFeeds(inputs: readonly Slot[], feeds: Readonly<Record<strin
   if (Object.keys(feeds).length === inputs.length) return;
   const known = new Set(inputs.map((input) => input.name));
   const unknown = Object.keys(feeds).find((name) => !known.has(name));
-  if (unknown) throw new InsulaError("session/feed", `session: the model has no input '${unknown}'`);
+  if (unknown === undefined) return;
+  throw new InsulaError(
+    "session/feed",
+    Object.hasOwn(bound, unknown)
+      ? `session: input '${unknown}' is bound to a device tensor; write that one instead`
+      : `session: the model has no input '${unknown}'`,
+  );
 }

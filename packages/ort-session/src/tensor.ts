@@ -5,7 +5,15 @@
 import { InsulaError, type NdArray, sizeOf, type TypedArray } from "@insula/model-types";
 
 /** Element types that sessions exchange. 16-bit floats keep their bits in a `Uint16Array`. */
-export type TensorType = "float32" | "float64" | "float16" | "int32" | "int64" | "uint8" | "bool";
+export type TensorType =
+  | "float32"
+  | "float64"
+  | "float16"
+  | "bfloat16"
+  | "int32"
+  | "int64"
+  | "uint8"
+  | "bool";
 
 /** A host tensor. */
 export interface Tensor<T extends TypedArray = TypedArray> extends NdArray<T> {
@@ -17,6 +25,7 @@ const STORAGE = {
   float32: Float32Array,
   float64: Float64Array,
   float16: Uint16Array,
+  bfloat16: Uint16Array,
   int32: Int32Array,
   int64: BigInt64Array,
   uint8: Uint8Array,
@@ -24,7 +33,7 @@ const STORAGE = {
 } as const;
 
 /**
- * Make a tensor; the type follows from the array unless it is `bool` or `float16`.
+ * Make a tensor; the type follows from the array unless it is `bool`, `float16` or `bfloat16`.
  * @throws InsulaError `tensor/type` when array and type do not match, `tensor/shape` when the shape is not filled.
  */
 export function tensor<T extends TypedArray>(

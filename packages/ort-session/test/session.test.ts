@@ -1,12 +1,23 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { createSession, tensor, zerosTensor } from "../src/index.js";
+import { identityModel, modelBytes } from "../src/model-bytes.js";
 import { TYPES, UPDATE } from "./models.js";
 
 const dir = mkdtempSync(join(tmpdir(), "insula-session-"));
 afterAll(() => rmSync(dir, { recursive: true }));
+
+/** y = x + x, by way of an Identity that optimisation takes away. */
+const UNUSED_IDENTITY = modelBytes({
+  inputs: [{ name: "x", type: "float32", shape: [2] }],
+  outputs: [{ name: "y", type: "float32", shape: [2] }],
+  nodes: [
+    { op: "Identity", inputs: ["x"], outputs: ["same"] },
+    { op: "Add", inputs: ["same", "x"], outputs: ["y"] },
+  ],
+});
 
 const six = (...x: number[]) => tensor(Float32Array.from(x), [2, 3]);
 
@@ -80,9 +91,41 @@ describe.each(["node", "capi"] as const)("%s runtime", (runtime) => {
     const path = join(dir, "broken.onnx");
     writeFileSync(path, "not a model");
     await expect(createSession(path, { runtime })).rejects.toMatchObject({ code: "session/create" });
-    await expect(createSession(UPDATE, { runtime, device: "cuda" })).rejects.toMatchObject({
-      code: "session/device",
-    });
+    for (const device of [
+      "cuda:99",
+      "cuda:x" as "cuda",
+      "cuda:-1",
+      "cuda:01" as "cuda",
+      "gpu" as "cpu",
+    ] as const)
+      await expect(createSession(UPDATE, { runtime, device }), device).rejects.toMatchObject({
+        code: "session/device",
+      });
+  });
+
+  test("what was released says so", async () => {
+    const session = await createSession(UPDATE, { runtime });
+    await session.release();
+    await session.release();
+    await expect(session.run({})).rejects.toMatchObject({ code: "session/released" });
+    expect(() => session.bind({})).toThrow("session: it was released");
+  });
+
+  test("optimisation levels change the graph that runs, not its results", async () => {
+    const x = tensor(Float32Array.of(1, 2), [2]);
+    const nodes: Record<string, number> = {};
+    for (const optimizationLevel of ["none", "basic", "extended", "all"] as const) {
+      const path = join(dir, `${runtime}-${optimizationLevel}.onnx`);
+      const session = await createSession(UNUSED_IDENTITY, {
+        runtime,
+        optimizationLevel,
+        optimizedModelPath: path,
+      });
+      expect((await session.run({ x }))["y"]!.data).toEqual(Float32Array.of(2, 4));
+      nodes[optimizationLevel] = readFileSync(path, "latin1").split("Identity").length - 1;
+      await session.release();
+    }
+    expect(nodes).toEqual({ none: 1, basic: 0, extended: 0, all: 0 });
   });
 
   test("the optimised graph can be saved and looked at", async () => {
@@ -92,6 +135,26 @@ describe.each(["node", "capi"] as const)("%s runtime", (runtime) => {
     });
     expect(readdirSync(dir)).toContain(`${runtime}.onnx`);
     await session.release();
+  });
+});
+
+test("bfloat16 keeps its bits on the capi runtime; the node runtime has none", async () => {
+  const slot = { type: "bfloat16", shape: [3] } as const;
+  const model = modelBytes({
+    inputs: [{ name: "x", ...slot }],
+    outputs: [{ name: "y", ...slot }],
+    nodes: [{ op: "Identity", inputs: ["x"], outputs: ["y"] }],
+  });
+  const x = tensor(Uint16Array.of(0x3f80, 0xc000, 0x7f80), [3], "bfloat16"); // 1, -2, ∞
+  const session = await createSession(model, { runtime: "capi" });
+  expect(session.inputs[0]).toEqual({ name: "x", type: "bfloat16", shape: [3] });
+  expect((await session.run({ x }))["y"]).toEqual(x);
+  await session.release();
+  await expect(createSession(model, { runtime: "node" })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[InsulaError: session: the model exchanges tensors of type bfloat16, which the node runtime cannot; use the capi runtime]`,
+  );
+  await expect(createSession(identityModel("bfloat16"), { runtime: "node" })).rejects.toMatchObject({
+    code: "session/create",
   });
 });
 

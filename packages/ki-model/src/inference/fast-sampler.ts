@@ -9,30 +9,26 @@
  * valid ones. The decode position is openpi's as well: `valid + step + 1`, one further than in training.
  */
 import type { ModelConfig, Observation } from "@insula/model-types";
-import { type Device, type Session, type Tensor, tensor, zerosTensor } from "@insula/ort-session";
+import { type Tensor, tensor, zerosTensor } from "@insula/ort-session";
+import { bound, type ExecutionOptions } from "../device-tensors.js";
 import { observationFeeds, pickFeeds } from "../feeds.js";
-import { toGraphParams } from "../params/layout.js";
-import { paramSpecs } from "../params/spec.js";
 import type { ParamTree } from "../train-session.js";
 import { buildFastDecodeModel, buildFastPrefixModel } from "./fast-models.js";
 import { type InferenceOptions, serializeModel } from "./models.js";
-import { checkSteps, openPair } from "./sessions.js";
+import { checkSteps, inTurn, openPair } from "./sessions.js";
 
 /** A pi0_fast model to sample from: its parameters, the batch its graphs are built for, and where they run. */
-export interface FastSamplerOptions extends InferenceOptions {
+export interface FastSamplerOptions extends InferenceOptions, ExecutionOptions {
   config: ModelConfig;
   params: ParamTree;
   /** Most tokens to generate; default 256. */
   maxDecodingSteps?: number;
-  device?: Device;
-  /** Threads within an operator; default one per core. */
-  threads?: number;
 }
 
 /** Token generation with pi0_fast: the prefix and the first token in one run, then a run per token. */
 export interface FastSampler {
   /**
-   * Generate token ids.
+   * Generate token ids. Calls are answered one after the other.
    * @param options.temperature 0 (default): the most likely token
    * @param options.random uniform draws in [0, 1), needed for a temperature
    * @returns int32 `[b, maxDecodingSteps]`, 0 where nothing was generated
@@ -41,7 +37,7 @@ export interface FastSampler {
     observation: Observation,
     options?: { temperature?: number; random?: () => number },
   ): Promise<Int32Array>;
-  /** Close both sessions; nothing can be sampled afterwards. */
+  /** Close both sessions and free the parameters, after the calls that were made before; none can follow. */
   release(): Promise<void>;
 }
 
@@ -52,89 +48,75 @@ const EOS = 1;
  * @throws InsulaError `sampler/steps` when `maxDecodingSteps` is not a positive integer
  */
 export async function createFastSampler(options: FastSamplerOptions): Promise<FastSampler> {
-  const { config, params, batchSize: b, maxDecodingSteps = 256, device = "cpu", threads } = options;
+  const { config, batchSize: b, maxDecodingSteps = 256 } = options;
   checkSteps("maxDecodingSteps", maxDecodingSteps);
-  const sessionOptions = { device, ...(threads ? { threads } : {}) };
   const imageKeys = options.imageKeys ?? config.imageKeys;
   const s = imageKeys.length * (config.imageSize / config.siglip.patchSize) ** 2 + config.maxTokenLen;
   const cacheLength = s + maxDecodingSteps;
-  const weights = new Map(
-    [...toGraphParams(paramSpecs(config), params)].map(([name, { data, shape }]) => [
-      name,
-      tensor(data, shape),
-    ]),
-  );
-  const isParam = (name: string) => weights.has(name);
-  const withParams = (session: Session, feeds: Record<string, Tensor>) => {
-    for (const { name } of session.inputs) if (isParam(name)) feeds[name] = weights.get(name)!;
-    return feeds;
-  };
   const rowSize = config.vlm.numKvHeads * config.vlm.headDim;
   const rowShape = [config.vlm.numKvHeads, config.vlm.headDim];
   const sessions = await openPair(
     serializeModel(buildFastPrefixModel(config, options), "prefix_model").bytes,
     serializeModel(buildFastDecodeModel(config, { ...options, cacheLength }), "decode_model").bytes,
-    sessionOptions,
+    options,
   );
-  const { first: prefix, second: decode } = sessions;
+  const { first: prefix, second: decode, weights } = sessions;
+  const encode = prefix.bind({ inputs: bound(prefix.inputs, weights) });
+  const next = decode.bind({ inputs: bound(decode.inputs, weights) });
+  const isParam = (name: string) => weights.byName.has(name);
+  const turn = inTurn();
 
-  return {
-    async sample(observation, { temperature = 0, random = Math.random } = {}) {
-      const first = await prefix.run(
-        withParams(prefix, pickFeeds(prefix.inputs, observationFeeds(observation), isParam)),
-      );
-      const { counts, visible } = prefixVisibility(
-        first["prefix_mask"]!.data as Uint8Array,
-        b,
-        s,
-        cacheLength,
-      );
-      const cache: Record<string, Tensor> = {};
+  const sample = async (
+    observation: Observation,
+    temperature: number,
+    random: () => number,
+  ): Promise<Int32Array> => {
+    const first = await encode.run(pickFeeds(prefix.inputs, observationFeeds(observation), isParam));
+    const { counts, visible } = prefixVisibility(first["prefix_mask"]!.data as Uint8Array, b, s, cacheLength);
+    const cache: Record<string, Tensor> = {};
+    for (let layer = 0; layer < config.vlm.depth; layer++) {
+      for (const name of [`kv_k/${layer}`, `kv_v/${layer}`]) {
+        const grown = zerosTensor("float32", [b, cacheLength, ...rowShape]);
+        for (let i = 0; i < b; i++) {
+          const rows = (first[name]!.data as Float32Array).subarray(i * s * rowSize, (i + 1) * s * rowSize);
+          (grown.data as Float32Array).set(rows, i * cacheLength * rowSize);
+        }
+        cache[name] = grown;
+      }
+    }
+    const out = new Int32Array(b * maxDecodingSteps);
+    let logits = first["logits"]!.data as Float32Array;
+    for (let step = 0; step < maxDecodingSteps; step++) {
+      const token = pickTokens(logits, b, temperature, random);
+      for (let i = 0; i < b; i++) out[i * maxDecodingSteps + step] = token[i]!;
+      if (token.every((id) => id === EOS) || step === maxDecodingSteps - 1) break;
+      const results = await next.run({
+        ...cache,
+        token: tensor(token, [b, 1]),
+        position: tensor(
+          Int32Array.from(counts, (n) => n + step + 1),
+          [b, 1],
+        ),
+        cache_mask: tensor(visible, [b, cacheLength], "bool"),
+      });
       for (let layer = 0; layer < config.vlm.depth; layer++) {
-        for (const name of [`kv_k/${layer}`, `kv_v/${layer}`]) {
-          const grown = zerosTensor("float32", [b, cacheLength, ...rowShape]);
+        for (const kv of ["k", "v"]) {
+          const rows = results[`new_${kv}/${layer}`]!.data as Float32Array;
+          const place = cache[`kv_${kv}/${layer}`]!.data as Float32Array;
           for (let i = 0; i < b; i++) {
-            const rows = (first[name]!.data as Float32Array).subarray(i * s * rowSize, (i + 1) * s * rowSize);
-            (grown.data as Float32Array).set(rows, i * cacheLength * rowSize);
-          }
-          cache[name] = grown;
-        }
-      }
-      const out = new Int32Array(b * maxDecodingSteps);
-      let logits = first["logits"]!.data as Float32Array;
-      for (let step = 0; step < maxDecodingSteps; step++) {
-        const token = pickTokens(logits, b, temperature, random);
-        for (let i = 0; i < b; i++) out[i * maxDecodingSteps + step] = token[i]!;
-        if (token.every((id) => id === EOS) || step === maxDecodingSteps - 1) break;
-        const results = await decode.run(
-          withParams(decode, {
-            ...cache,
-            token: tensor(token, [b, 1]),
-            position: tensor(
-              Int32Array.from(counts, (n) => n + step + 1),
-              [b, 1],
-            ),
-            cache_mask: tensor(visible, [b, cacheLength], "bool"),
-          }),
-        );
-        for (let layer = 0; layer < config.vlm.depth; layer++) {
-          for (const kv of ["k", "v"]) {
-            const rows = results[`new_${kv}/${layer}`]!.data as Float32Array;
-            const place = cache[`kv_${kv}/${layer}`]!.data as Float32Array;
-            for (let i = 0; i < b; i++) {
-              place.set(
-                rows.subarray(i * rowSize, (i + 1) * rowSize),
-                (i * cacheLength + s + step) * rowSize,
-              );
-            }
+            place.set(rows.subarray(i * rowSize, (i + 1) * rowSize), (i * cacheLength + s + step) * rowSize);
           }
         }
-        for (let i = 0; i < b; i++) visible[i * cacheLength + s + step] = 1;
-        logits = results["logits"]!.data as Float32Array;
       }
-      return out;
-    },
-    release: () => sessions.release(),
+      for (let i = 0; i < b; i++) visible[i * cacheLength + s + step] = 1;
+      logits = results["logits"]!.data as Float32Array;
+    }
+    return out;
+  };
+  return {
+    sample: (observation, { temperature = 0, random = Math.random } = {}) =>
+      turn(() => sample(observation, temperature, random)),
+    release: () => turn(() => sessions.release()),
   };
 }
 

@@ -9,27 +9,30 @@ import {
   type Observation,
   sizeOf,
 } from "@insula/model-types";
-import { type Device, type Session, type Tensor, tensor } from "@insula/ort-session";
+import { type Binding, tensor, zerosTensor } from "@insula/ort-session";
+import {
+  bound,
+  type DeviceTensors,
+  type ExecutionOptions,
+  executionOptions,
+  placeTensors,
+  releaseAll,
+} from "../device-tensors.js";
 import { observationFeeds, pickFeeds } from "../feeds.js";
-import { toGraphParams } from "../params/layout.js";
-import { paramSpecs } from "../params/spec.js";
 import type { ParamTree } from "../train-session.js";
 import { buildDenoiseModel, buildPrefixModel, type InferenceOptions, serializeModel } from "./models.js";
-import { checkSteps, openPair } from "./sessions.js";
+import { checkSteps, inTurn, openPair, type SessionPair } from "./sessions.js";
 
 /** What to sample from, a model with an action expert (pi0, pi05, pi05_ki), and where its graphs run. */
-export interface SamplerOptions extends InferenceOptions {
+export interface SamplerOptions extends InferenceOptions, ExecutionOptions {
   config: ModelConfig;
   params: ParamTree;
-  device?: Device;
-  /** Threads within an operator; default one per core. */
-  threads?: number;
 }
 
 /** Action sampling by flow matching: the VLM runs once per call, the expert at every Euler step. */
 export interface Sampler {
   /**
-   * Sample actions.
+   * Sample actions. Calls are answered one after the other.
    * @param noise `[b, h, d]`, N(0, 1)
    * @param options.numSteps Euler steps, default 10
    * @returns `[b, h, d]`, normalised
@@ -41,7 +44,7 @@ export interface Sampler {
     noise: NdArray<Float32Array>,
     options?: { numSteps?: number },
   ): Promise<NdArray<Float32Array>>;
-  /** Close both sessions; nothing can be sampled afterwards. */
+  /** Close both sessions and free the parameters, after the calls that were made before; none can follow. */
   release(): Promise<void>;
 }
 
@@ -59,55 +62,85 @@ function promptOnly(observation: Observation): Observation {
 export async function createSampler({
   config,
   params,
-  device = "cpu",
+  device,
+  runtime,
   threads,
+  cuda,
   ...options
 }: SamplerOptions): Promise<Sampler> {
-  const sessionOptions = { device, ...(threads ? { threads } : {}) };
-  const weights = new Map(
-    [...toGraphParams(paramSpecs(config), params)].map(([name, { data, shape }]) => [
-      name,
-      tensor(data, shape),
-    ]),
-  );
-  const isParam = (name: string) => weights.has(name);
-  const withParams = (session: Session, feeds: Record<string, Tensor>) => {
-    for (const { name } of session.inputs) if (isParam(name)) feeds[name] = weights.get(name)!;
-    return feeds;
-  };
-  const needsState = configModelType(config) === "pi0";
-  const sessions = await openPair(
+  const execution = executionOptions({ device, runtime, threads, cuda } as ExecutionOptions);
+  const pair = await openPair(
     serializeModel(buildPrefixModel(config, options), "prefix_model").bytes,
     serializeModel(buildDenoiseModel(config, options), "denoise_model").bytes,
-    sessionOptions,
+    { config, params, ...execution },
   );
-  const { first: prefix, second: denoise } = sessions;
+  const { first: prefix, weights } = pair;
+  const { encode, velocity, cache } = await tie(pair, execution).catch(async (error) => {
+    await pair.release();
+    throw error;
+  });
+  const isParam = (name: string) => weights.byName.has(name);
+  const needsState = configModelType(config) === "pi0";
   const noiseShape = [options.batchSize, config.actionHorizon, config.actionDim];
+  const turn = inTurn();
+
+  const sample = async (
+    observation: Observation,
+    noise: NdArray<Float32Array>,
+    numSteps: number,
+  ): Promise<NdArray<Float32Array>> => {
+    const given = observationFeeds(promptOnly(observation));
+    await encode.run(pickFeeds(prefix.inputs, given, isParam));
+    const x = noise.data.slice();
+    const time = new Float32Array(options.batchSize);
+    const feeds = {
+      x_t: tensor(x, noise.shape),
+      time: tensor(time, [options.batchSize]),
+      ...(needsState ? { state: given["state"]! } : {}),
+    };
+    const dt = Math.fround(-1 / numSteps);
+    // openpi: float32 time, from 1 while t ≥ -dt/2.
+    for (let t = 1; t >= -dt / 2; t = Math.fround(t + dt)) {
+      time.fill(t);
+      const { v_t } = await velocity.run(feeds);
+      const v = v_t!.data as Float32Array;
+      for (let i = 0; i < x.length; i++) x[i] = Math.fround(x[i]! + Math.fround(dt * v[i]!));
+    }
+    return { data: x, shape: noise.shape };
+  };
   return {
     async sample(observation, noise, { numSteps = 10 } = {}) {
       checkSteps("numSteps", numSteps);
       checkNoise(noise, noiseShape);
-      const given = observationFeeds(promptOnly(observation));
-      const cache = await prefix.run(withParams(prefix, pickFeeds(prefix.inputs, given, isParam)));
-      const x = noise.data.slice();
-      const [b] = noise.shape as [number];
-      const dt = Math.fround(-1 / numSteps);
-      // openpi: float32 time, from 1 while t ≥ -dt/2.
-      for (let t = 1; t >= -dt / 2; t = Math.fround(t + dt)) {
-        const feeds: Record<string, Tensor> = {
-          ...cache,
-          x_t: tensor(x, noise.shape),
-          time: tensor(new Float32Array(b).fill(t), [b]),
-          ...(needsState ? { state: given["state"]! } : {}),
-        };
-        const { v_t } = await denoise.run(withParams(denoise, feeds));
-        const v = v_t!.data as Float32Array;
-        for (let i = 0; i < x.length; i++) x[i] = Math.fround(x[i]! + Math.fround(dt * v[i]!));
-      }
-      return { data: x, shape: noise.shape };
+      return turn(() => sample(observation, noise, numSteps));
     },
-    release: () => sessions.release(),
+    release: () => turn(() => releaseAll([pair, cache])),
   };
+}
+
+/**
+ * Bind both graphs. Keys, values and mask of the prefix never leave the device: one graph writes them, the other
+ * reads them.
+ */
+async function tie(
+  { first: prefix, second: denoise, weights }: SessionPair,
+  options: ExecutionOptions,
+): Promise<{ encode: Binding; velocity: Binding; cache: DeviceTensors }> {
+  const slots = prefix.outputs.map(({ name, type, shape }) => [name, zerosTensor(type, shape)] as const);
+  const cache = await placeTensors(slots, options);
+  try {
+    const encode = prefix.bind({
+      inputs: bound(prefix.inputs, weights),
+      outputs: bound(prefix.outputs, cache),
+    });
+    const velocity = denoise.bind({
+      inputs: { ...bound(denoise.inputs, weights), ...bound(denoise.inputs, cache) },
+    });
+    return { encode, velocity, cache };
+  } catch (error) {
+    cache.release();
+    throw error;
+  }
 }
 
 function checkNoise({ data, shape }: NdArray, expected: readonly number[]): void {

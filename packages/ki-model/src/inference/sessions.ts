@@ -1,40 +1,54 @@
 /**
- * @file What both samplers do before they sample: check counts and open sessions.
+ * @file What both samplers do before they sample: check counts, open sessions, bind the parameters, and take calls
+ * in turn.
  */
-import { InsulaError } from "@insula/model-types";
-import { createSession, type Session, type SessionOptions } from "@insula/ort-session";
+import { InsulaError, type ModelConfig } from "@insula/model-types";
+import { createSession, type Session, tensor } from "@insula/ort-session";
+import {
+  type DeviceTensors,
+  type ExecutionOptions,
+  executionOptions,
+  makeAll,
+  placeTensors,
+  releaseAll,
+} from "../device-tensors.js";
+import { toGraphParams } from "../params/layout.js";
+import { paramSpecs } from "../params/spec.js";
+import type { ParamTree } from "../train-session.js";
 
-/** Sessions that live and end together. */
+/** Two sessions over the same parameters, that live and end together. */
 export interface SessionPair {
   first: Session;
   second: Session;
+  weights: DeviceTensors;
   release(): Promise<void>;
 }
 
-/** Open a session per model; when the second does not open, the first is released. */
+/** Open a session per model and place the parameters; when anything fails nothing stays open. */
 export async function openPair(
   firstModel: Uint8Array,
   secondModel: Uint8Array,
-  options: SessionOptions,
+  { config, params, ...options }: ExecutionOptions & { config: ModelConfig; params: ParamTree },
 ): Promise<SessionPair> {
-  const first = await createSession(firstModel, options);
-  let second: Session;
-  try {
-    second = await createSession(secondModel, options);
-  } catch (error) {
-    await first.release();
-    throw error;
-  }
-  return {
-    first,
-    second,
-    async release() {
-      try {
-        await first.release();
-      } finally {
-        await second.release();
-      }
-    },
+  const graph = toGraphParams(paramSpecs(config), params);
+  const execution = executionOptions(options);
+  const weights = [...graph].map(([name, { data, shape }]) => [name, tensor(data, shape)] as const);
+  const all = await makeAll<[Session, Session, DeviceTensors]>([
+    createSession(firstModel, execution),
+    createSession(secondModel, execution),
+    placeTensors(weights, execution),
+  ]);
+  const [first, second, placed] = all;
+  return { first, second, weights: placed, release: () => releaseAll(all) };
+}
+
+/** Calls wait for the ones before them: bound tensors hold one call's values at a time. */
+export function inTurn(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const mine = last.then(work);
+    last = mine.catch(() => {});
+    return mine;
   };
 }
 

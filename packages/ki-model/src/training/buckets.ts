@@ -2,38 +2,45 @@
  * @file Text buckets: one training session per text length, opened when a batch first needs it.
  */
 import type { NdArray, Observation, TypedArray } from "@insula/model-types";
-import type { Session } from "@insula/ort-session";
 import { type Artifact, bucketModel } from "../artifact.js";
+import { releaseAll } from "../device-tensors.js";
 import type { TrainBatch } from "../train-session.js";
+import type { BoundSession } from "./bound-session.js";
 
 export interface Buckets {
   /** The session for a batch, and the batch cut to its text length. */
-  pick(batch: TrainBatch): Promise<{ session: Session; batch: TrainBatch }>;
+  pick(batch: TrainBatch): Promise<{ bucket: BoundSession; batch: TrainBatch }>;
+  /** Those that are open. */
+  opened(): readonly BoundSession[];
   release(): Promise<void>;
 }
 
 /** Sessions by text length; `open` makes the one of a model. */
-export function createBuckets({ manifest }: Artifact, open: (model: string) => Promise<Session>): Buckets {
+export function createBuckets(
+  { manifest }: Artifact,
+  open: (model: string) => Promise<BoundSession>,
+): Buckets {
   const { maxTokenLen } = manifest.config;
   const lengths = [...(manifest.options.tokenBuckets ?? [])].sort((a, b) => a - b);
-  const sessions = new Map<number, Session>();
+  const buckets = new Map<number, BoundSession>();
   return {
     async pick(batch) {
       const needed = textLength(batch.observation);
       const length = lengths.find((l) => l >= needed) ?? maxTokenLen;
-      let session = sessions.get(length);
-      if (!session) {
-        session = await open(length === maxTokenLen ? "training_model" : bucketModel(length));
-        sessions.set(length, session);
+      let bucket = buckets.get(length);
+      if (!bucket) {
+        bucket = await open(length === maxTokenLen ? "training_model" : bucketModel(length));
+        buckets.set(length, bucket);
       }
       return {
-        session,
+        bucket,
         batch: length === maxTokenLen ? batch : { ...batch, observation: cutText(batch.observation, length) },
       };
     },
+    opened: () => [...buckets.values()],
     async release() {
-      for (const session of sessions.values()) await session.release();
-      sessions.clear();
+      await releaseAll([...buckets.values()]);
+      buckets.clear();
     },
   };
 }

@@ -1,20 +1,28 @@
 /**
- * @file A training session over an artifact: parameters, moments and average in host memory, updated in place
- * by the optimizer model.
+ * @file A training session over an artifact: parameters, gradients, moments and average stay on the device, bound
+ * once to every graph and updated in place. A step takes a batch and a learning rate over and brings scalars back.
  */
 import { InsulaError } from "@insula/model-types";
 import {
+  type Binding,
   createSession,
-  type Device,
+  type DeviceTensor,
   type Session,
   type Tensor,
   tensor,
-  zerosTensor,
 } from "@insula/ort-session";
 import type { Artifact } from "../artifact.js";
+import {
+  bound,
+  type DeviceTensors,
+  type ExecutionOptions,
+  executionOptions,
+  makeAll,
+  releaseAll,
+} from "../device-tensors.js";
 import { pickFeeds, trainFeeds } from "../feeds.js";
-import { toFileParams, toGraphParams } from "../params/layout.js";
-import { type ParamSpec, paramSpecs } from "../params/spec.js";
+import { toGraphParams } from "../params/layout.js";
+import { paramSpecs } from "../params/spec.js";
 import type {
   FlowDraws,
   LossMetrics,
@@ -22,137 +30,123 @@ import type {
   StepMetrics,
   TrainBatch,
   TrainSession,
-  TrainState,
 } from "../train-session.js";
+import { type BoundSession, openBound, totalMemory } from "./bound-session.js";
 import { createBuckets } from "./buckets.js";
+import { placeState, type StateTensors } from "./state-tensors.js";
 
 /** What to train: an artifact, and the parameters to start from, all of the model's under openpi's names. */
-export interface TrainSessionOptions {
+export interface TrainSessionOptions extends ExecutionOptions {
   artifact: Artifact;
   params: ParamTree;
-  device?: Device;
-  /** Threads within an operator; default one per core. */
-  threads?: number;
 }
 
 /** ONNX Runtime must not undo rematerialisation by merging the recomputed nodes with the first ones. */
 const KEEP_RECOMPUTATION = ["CommonSubexpressionElimination"];
 
-type Tensors = Map<string, Tensor>;
-
 /**
  * Start training from `params` with zero moments.
- * @throws InsulaError when `params` are not the model's; no session is left open then.
+ * @throws InsulaError when `params` are not the model's, `session/device` when the device does not load; no session
+ *   and no tensor is left open then.
  */
 export async function createTrainSession({
   artifact,
   params,
-  device = "cpu",
-  threads,
+  ...given
 }: TrainSessionOptions): Promise<TrainSession> {
   const { manifest, models } = artifact;
   const { config, options } = manifest;
   const specs = paramSpecs(config);
+  const graph = toGraphParams(specs, params);
   const trainable = specs.filter((_, i) => manifest.params[i]!.trainable);
+  const execution = executionOptions(given);
   const sessionOptions = {
-    device,
-    ...(threads ? { threads } : {}),
+    ...execution,
     ...(options.rematerialize ? { disabledOptimizers: KEEP_RECOMPUTATION } : {}),
   };
-  const training = createBuckets(artifact, (name) => createSession(models[name]!, sessionOptions));
-  let evaluation: Session | undefined;
-
-  const paramNames = new Set(specs.map((s) => s.name));
-  const isParam = (name: string) => paramNames.has(name);
-  const weights = graphTensors(specs, params);
-  const zeros = (): Tensors => new Map(trainable.map((s) => [s.name, zerosTensor("float32", s.shape)]));
-  const copy = (from: Tensors): Tensors => new Map(trainable.map((s) => [s.name, clone(from.get(s.name)!)]));
-  const mu = zeros();
-  const nu = zeros();
-  const grads = zeros();
-  const ema = options.optimizer.emaDecay === null ? undefined : copy(weights);
+  const { emaDecay } = options.optimizer;
+  const [tensors, optimizer] = await makeAll<[StateTensors, Session]>([
+    placeState(specs, trainable, graph, { ...execution, emaDecay }),
+    createSession(models["optimizer_model"]!, sessionOptions),
+  ]);
+  let update: Binding;
+  try {
+    update = optimizer.bind(optimizerTensors(optimizer, tensors));
+  } catch (error) {
+    await releaseAll([optimizer, tensors]);
+    throw error;
+  }
+  const open = (model: string): Promise<BoundSession> =>
+    openBound(models[model]!, sessionOptions, ({ inputs, outputs }) => ({
+      inputs: bound(inputs, tensors.weights),
+      outputs: bound(outputs, tensors.grads, "grad/"),
+    }));
+  const training = createBuckets(artifact, open);
+  let evaluation: BoundSession | undefined;
   let step = 0;
 
-  const feed = (session: Session, batch: TrainBatch, draws: FlowDraws) => {
-    const feeds = pickFeeds(session.inputs, trainFeeds(batch, draws), isParam);
-    for (const { name } of session.inputs) if (isParam(name)) feeds[name] = weights.get(name)!;
-    return feeds;
-  };
-
-  /** The optimizer's feeds, and the same tensors as the places of its results: an update in place. */
-  const state: Record<string, Tensor> = {};
-  for (const { name } of trainable) {
-    state[name] = weights.get(name)!;
-    state[`mu/${name}`] = mu.get(name)!;
-    state[`nu/${name}`] = nu.get(name)!;
-    if (ema) state[`ema/${name}`] = ema.get(name)!;
-  }
-  const places = Object.fromEntries(Object.entries(state).map(([name, t]) => [`new/${name}`, t]));
-  const gradPlaces = Object.fromEntries([...grads].map(([name, t]) => [`grad/${name}`, t]));
-
-  // The first session to open, after all that can fail: nobody could release it.
-  const optimizer = await createSession(models["optimizer_model"]!, sessionOptions);
+  const isParam = (name: string) => tensors.weights.byName.has(name);
+  const run = ({ session, run }: BoundSession, batch: TrainBatch, draws: FlowDraws) =>
+    run(pickFeeds(session.inputs, trainFeeds(batch, draws), isParam));
 
   return {
     async step(batch, draws, lr) {
       checkLossRows(artifact, batch);
-      const { session, batch: fitted } = await training.pick(batch);
-      const out = await session.run(feed(session, fitted, draws), { into: gradPlaces });
+      const { bucket, batch: fitted } = await training.pick(batch);
+      const losses = readLosses(await run(bucket, fitted, draws));
       step++;
-      const scalars = { lr: tensor(Float32Array.of(lr), []), step: tensor(Float32Array.of(step), []) };
-      const norms = await optimizer.run({ ...state, ...gradPlaces, ...scalars }, { into: places });
+      const norms = await update.run({
+        lr: tensor(Float32Array.of(lr), []),
+        step: tensor(Float32Array.of(step), []),
+      });
       return {
-        ...readLosses(out),
+        ...losses,
         lr,
         ...readScalars(norms, ["grad_norm", "grad_norm_vlm", "grad_norm_expert", "param_norm"]),
       } as StepMetrics;
     },
     async evaluate(batch, draws) {
       checkLossRows(artifact, batch);
-      evaluation ??= await createSession(models["eval_model"]!, sessionOptions);
-      return readLosses(await evaluation.run(feed(evaluation, batch, draws)));
+      evaluation ??= await open("eval_model");
+      return readLosses(await run(evaluation, batch, draws));
     },
-    async state() {
-      const tree = (tensors: Tensors) => toFileParams(specs, tensors);
-      return {
-        step,
-        params: tree(weights),
-        mu: tree(mu),
-        nu: tree(nu),
-        ...(ema ? { ema: tree(new Map([...weights, ...ema])) } : {}),
-      };
-    },
-    async restore(saved: TrainState) {
-      const load = (into: Tensors, tree: ParamTree, which: readonly ParamSpec[]) => {
-        for (const [name, { data }] of toGraphParams(which, tree))
-          (into.get(name)!.data as Float32Array).set(data);
-      };
-      load(weights, saved.params, specs);
-      load(mu, saved.mu, trainable);
-      load(nu, saved.nu, trainable);
-      if (ema) {
-        const average = saved.ema ?? saved.params;
-        for (const [name, { data }] of toGraphParams(specs, average))
-          (ema.get(name)?.data as Float32Array | undefined)?.set(data);
-      }
+    state: async () => ({ step, ...(await tensors.read()) }),
+    async restore(saved) {
+      await tensors.write(saved);
       step = saved.step;
     },
-    async release() {
-      await training.release();
-      await optimizer.release();
-      await evaluation?.release();
+    memory() {
+      const [trained, evaluated] = [totalMemory(training.opened()), evaluation?.session.memory()];
+      const updated = optimizer.memory();
+      return {
+        tensors: tensors.bytes,
+        ...(trained ? { training: trained } : {}),
+        ...(evaluated ? { evaluation: evaluated } : {}),
+        ...(updated ? { optimizer: updated } : {}),
+      };
     },
+    release: () => releaseAll([training, optimizer, evaluation, tensors]),
   };
 }
 
-function graphTensors(specs: readonly ParamSpec[], params: ParamTree): Tensors {
-  return new Map(
-    [...toGraphParams(specs, params)].map(([name, { data, shape }]) => [name, tensor(data, shape)]),
-  );
-}
-
-function clone({ data, shape, type }: Tensor): Tensor {
-  return { data: data.slice(), shape, type };
+/** The optimizer's tensors, each also the place of its result: an update in place. */
+function optimizerTensors(
+  { inputs, outputs }: Session,
+  { weights, grads, mu, nu, ema }: StateTensors,
+): { inputs: Record<string, DeviceTensor>; outputs: Record<string, DeviceTensor> } {
+  const updated: [string, DeviceTensors | undefined][] = [
+    ["", weights],
+    ["mu/", mu],
+    ["nu/", nu],
+    ["ema/", ema],
+  ];
+  const tied = { inputs: bound(inputs, grads, "grad/"), outputs: {} };
+  for (const [prefix, group] of updated) {
+    if (!group) continue;
+    Object.assign(tied.inputs, bound(inputs, group, prefix));
+    Object.assign(tied.outputs, bound(outputs, group, `new/${prefix}`));
+  }
+  return tied;
 }
 
 /** A sample with more targets than the graph has rows for would lose some silently. */

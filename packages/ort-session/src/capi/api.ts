@@ -1,94 +1,38 @@
 /**
- * @file ONNX Runtime's C API through koffi, on the very library that onnxruntime-node ships. The API is a table
- * of function pointers that only ever grows at its end (onnxruntime_c_api.h, `struct OrtApi`), so a function is
- * its index; those used here are listed with theirs.
+ * @file ONNX Runtime's C API through koffi: a table of function pointers, each called by its index.
  */
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { InsulaError } from "@insula/model-types";
-import koffi from "koffi";
+import { ASYNC_STACK, hasAsyncStack, koffi } from "../koffi.js";
+import { API_VERSION, FUNCTIONS, type FunctionName } from "./functions.js";
+import { onnxRuntimeLibrary } from "./library.js";
 
 /** A native pointer. */
 export type Handle = unknown;
 
-/** The oldest API version that has everything used here. */
-const API_VERSION = 23;
-
-/** Index in OrtApi and C signature, results written through the last `void**`. */
-const FUNCTIONS = {
-  GetErrorCode: [1, "int %(void* status)"],
-  GetErrorMessage: [2, "str %(void* status)"],
-  CreateEnv: [3, "void* %(int level, str id, _Out_ void** out)"],
-  CreateSession: [7, "void* %(void* env, str path, void* options, _Out_ void** out)"],
-  CreateSessionFromArray: [8, "void* %(void* env, void* data, size_t size, void* options, _Out_ void** out)"],
-  CreateSessionOptions: [10, "void* %(_Out_ void** out)"],
-  SetOptimizedModelFilePath: [11, "void* %(void* options, str path)"],
-  EnableProfiling: [14, "void* %(void* options, str prefix)"],
-  SetSessionLogSeverityLevel: [22, "void* %(void* options, int level)"],
-  SetSessionGraphOptimizationLevel: [23, "void* %(void* options, int level)"],
-  SetIntraOpNumThreads: [24, "void* %(void* options, int threads)"],
-  SessionGetInputCount: [30, "void* %(void* session, _Out_ size_t* out)"],
-  SessionGetOutputCount: [31, "void* %(void* session, _Out_ size_t* out)"],
-  SessionGetInputTypeInfo: [33, "void* %(void* session, size_t index, _Out_ void** out)"],
-  SessionGetOutputTypeInfo: [34, "void* %(void* session, size_t index, _Out_ void** out)"],
-  SessionGetInputName: [36, "void* %(void* session, size_t index, void* allocator, _Out_ void** out)"],
-  SessionGetOutputName: [37, "void* %(void* session, size_t index, void* allocator, _Out_ void** out)"],
-  CreateTensorAsOrtValue: [
-    48,
-    "void* %(void* allocator, int64_t* shape, size_t rank, int type, _Out_ void** out)",
-  ],
-  CreateTensorWithDataAsOrtValue: [
-    49,
-    "void* %(void* info, void* data, size_t bytes, int64_t* shape, size_t rank, int type, _Out_ void** out)",
-  ],
-  CastTypeInfoToTensorInfo: [55, "void* %(void* info, _Out_ void** out)"],
-  GetTensorElementType: [60, "void* %(void* info, _Out_ int* out)"],
-  GetDimensionsCount: [61, "void* %(void* info, _Out_ size_t* out)"],
-  GetDimensions: [62, "void* %(void* info, _Out_ int64_t* out, size_t rank)"],
-  CreateMemoryInfo: [68, "void* %(str name, int type, int id, int memory, _Out_ void** out)"],
-  CreateCpuMemoryInfo: [69, "void* %(int type, int memory, _Out_ void** out)"],
-  AllocatorFree: [76, "void* %(void* allocator, void* pointer)"],
-  GetAllocatorWithDefaultOptions: [78, "void* %(_Out_ void** out)"],
-  ReleaseStatus: [93, "void %(void* status)"],
-  ReleaseMemoryInfo: [94, "void %(void* info)"],
-  ReleaseSession: [95, "void %(void* session)"],
-  ReleaseValue: [96, "void %(void* value)"],
-  ReleaseTypeInfo: [98, "void %(void* info)"],
-  ReleaseSessionOptions: [100, "void %(void* options)"],
-  SessionEndProfiling: [110, "void* %(void* session, void* allocator, _Out_ void** out)"],
-  AddSessionConfigEntry: [130, "void* %(void* options, str key, str value)"],
-  CreateAllocator: [131, "void* %(void* session, void* info, _Out_ void** out)"],
-  ReleaseAllocator: [132, "void %(void* allocator)"],
-  RunWithBinding: [133, "void* %(void* session, void* options, void* binding)"],
-  CreateIoBinding: [134, "void* %(void* session, _Out_ void** out)"],
-  ReleaseIoBinding: [135, "void %(void* binding)"],
-  BindInput: [136, "void* %(void* binding, str name, void* value)"],
-  BindOutput: [137, "void* %(void* binding, str name, void* value)"],
-  SynchronizeBoundInputs: [202, "void* %(void* binding)"],
-  SynchronizeBoundOutputs: [203, "void* %(void* binding)"],
-  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, "void* %(void* options, void* cuda)"],
-  CreateCUDAProviderOptions: [205, "void* %(_Out_ void** out)"],
-  UpdateCUDAProviderOptions: [206, "void* %(void* cuda, str* keys, str* values, size_t count)"],
-  ReleaseCUDAProviderOptions: [208, "void %(void* cuda)"],
-} as const;
-
-type Name = keyof typeof FUNCTIONS;
 type Native = ((...args: unknown[]) => unknown) & { async: (...args: unknown[]) => void };
 
 export interface Api {
   /** Call a function that returns a status. @throws InsulaError `ort/<code>` with ONNX Runtime's message. */
-  call(name: Name, ...args: unknown[]): void;
+  call(name: FunctionName, ...args: unknown[]): void;
   /** Call a function whose last parameter is where it writes its result. */
-  get<T = Handle>(name: Name, ...args: unknown[]): T;
+  get<T = Handle>(name: FunctionName, ...args: unknown[]): T;
   /** As `call`, on another thread. */
-  callAsync(name: Name, ...args: unknown[]): Promise<void>;
-  /** Call a `Release…` function. */
-  release(name: Name, handle: Handle): void;
-  /** A C string that ONNX Runtime allocated, freed once read. */
+  callAsync(name: FunctionName, ...args: unknown[]): Promise<void>;
+  /** As `get`, on another thread. */
+  getAsync<T = Handle>(name: FunctionName, ...args: unknown[]): Promise<T>;
+  /** Call a function without a status: those that release a handle, and plain getters. */
+  plain(name: FunctionName, ...args: unknown[]): void;
+  /** Read a C string that stays ONNX Runtime's. */
+  string(pointer: Handle): string;
+  /** Read and free a C string that ONNX Runtime allocated. */
   takeString(pointer: Handle): string;
+  /** Read an array of pointers. */
+  pointers(array: Handle, count: number): Handle[];
   env: Handle;
+  /** ONNX Runtime's allocator for strings. */
   allocator: Handle;
+  /** OrtMemoryInfo of host memory. */
+  hostMemory: Handle;
 }
 
 /** OrtErrorCode by number. */
@@ -107,31 +51,34 @@ const ERROR_CODES = [
   "ep-fail",
 ];
 
+/** OrtLoggingLevel: errors only. */
+const LOG_ERRORS = 3;
+/** OrtAllocatorType OrtDeviceAllocator, OrtMemType OrtMemTypeDefault. */
+export const DEVICE_ALLOCATOR = 0;
+export const DEFAULT_MEMORY = 0;
+
 let loaded: Api | undefined;
+/** Referenced for good: koffi unloads a library once its handle is collected, whoever still points into it. */
+let library: ReturnType<typeof koffi.load> | undefined;
 
 /** The API, loaded on first use. @throws InsulaError `ort/load` naming the file when the library does not load. */
 export function ortApi(): Api {
-  loaded ??= load();
+  loaded ??= connect(load(onnxRuntimeLibrary().path));
   return loaded;
 }
 
-/** The folder of the library that onnxruntime-node loads on this platform. */
-export function ortLibraryDir(): string {
-  const main = createRequire(import.meta.url).resolve("onnxruntime-node");
-  return join(dirname(main), "..", "bin", "napi-v6", process.platform, process.arch);
-}
-
-function load(): Api {
-  const path = join(ortLibraryDir(), "libonnxruntime.so.1");
-  if (!existsSync(path)) {
-    throw new InsulaError(
-      "ort/load",
-      `capi runtime: ${path} does not exist; use the node runtime on ${process.platform}/${process.arch}`,
-    );
-  }
+/** The function table of a library. */
+function load(path: string): Handle {
   let table: Handle;
   try {
-    const base = koffi.load(path).func("void* OrtGetApiBase()")() as Handle;
+    if (!hasAsyncStack()) {
+      throw new Error(
+        "a library was loaded through koffi before this package was imported; import it earlier, or call " +
+          `koffi.config({ async_stack_size: ${ASYNC_STACK} }) first`,
+      );
+    }
+    library = koffi.load(path);
+    const base = library.func("void* OrtGetApiBase()")() as Handle;
     const getApi = koffi.decode(base, 0, "void*");
     table = koffi.call(getApi, koffi.proto("void* InsulaGetApi(uint32_t version)"), API_VERSION);
   } catch (cause) {
@@ -141,9 +88,12 @@ function load(): Api {
   }
   if (!table)
     throw new InsulaError("ort/load", `capi runtime: ${path} does not offer API version ${API_VERSION}`);
+  return table;
+}
 
-  const functions = new Map<Name, Native>();
-  const native = (name: Name): Native => {
+function connect(table: Handle): Api {
+  const functions = new Map<FunctionName, Native>();
+  const native = (name: FunctionName): Native => {
     let fn = functions.get(name);
     if (!fn) {
       const [index, signature] = FUNCTIONS[name];
@@ -153,44 +103,53 @@ function load(): Api {
     }
     return fn;
   };
-  const check = (name: Name, status: Handle) => {
+  const check = (name: FunctionName, status: Handle) => {
     if (!status) return;
     const code = ERROR_CODES[native("GetErrorCode")(status) as number] ?? "unknown";
     const message = native("GetErrorMessage")(status) as string;
     native("ReleaseStatus")(status);
     throw new InsulaError(`ort/${code}`, `${name}: ${message}`);
   };
+  const callAsync = (name: FunctionName, ...args: unknown[]) =>
+    new Promise<void>((resolve, reject) => {
+      native(name).async(...args, (error: Error | null, status: Handle) => {
+        try {
+          if (error) throw error;
+          check(name, status);
+          resolve();
+        } catch (failure) {
+          reject(failure);
+        }
+      });
+    });
   const api: Api = {
     call: (name, ...args) => check(name, native(name)(...args)),
-    get<T>(name: Name, ...args: unknown[]) {
+    get<T>(name: FunctionName, ...args: unknown[]) {
       const out: [T | null] = [null];
       check(name, native(name)(...args, out));
       return out[0] as T;
     },
-    callAsync: (name, ...args) =>
-      new Promise((resolve, reject) => {
-        native(name).async(...args, (error: Error | null, status: Handle) => {
-          try {
-            if (error) throw error;
-            check(name, status);
-            resolve();
-          } catch (failure) {
-            reject(failure);
-          }
-        });
-      }),
-    release: (name, handle) => {
-      native(name)(handle);
+    callAsync,
+    async getAsync<T>(name: FunctionName, ...args: unknown[]) {
+      const out: [T | null] = [null];
+      await callAsync(name, ...args, out);
+      return out[0] as T;
     },
+    plain: (name, ...args) => void native(name)(...args),
+    string: (pointer) => koffi.decode(pointer, "char", -1) as string,
     takeString(pointer) {
-      const text = koffi.decode(pointer, "char", -1) as string;
+      const text = api.string(pointer);
       api.call("AllocatorFree", api.allocator, pointer);
       return text;
     },
+    pointers: (array, count) => (count === 0 ? [] : (koffi.decode(array, "void*", count) as Handle[])),
     env: undefined,
     allocator: undefined,
+    hostMemory: undefined,
   };
-  api.env = api.get("CreateEnv", 3, "insula"); // log errors only; one environment per process
+  // One of each per process, never released.
+  api.env = api.get("CreateEnv", LOG_ERRORS, "insula");
   api.allocator = api.get("GetAllocatorWithDefaultOptions");
+  api.hostMemory = api.get("CreateCpuMemoryInfo", DEVICE_ALLOCATOR, DEFAULT_MEMORY);
   return api;
 }
