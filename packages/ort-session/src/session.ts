@@ -37,6 +37,8 @@ export interface SessionOptions {
   optimizationLevel?: "all" | "extended" | "basic" | "none";
   /** Names of graph optimisers to leave out, for example `CommonSubexpressionElimination`. */
   disabledOptimizers?: readonly string[];
+  /** Keep optimised graphs in this folder and load them from there: later sessions of the same model open faster. CPU only. */
+  cacheDir?: string;
   /** Save the optimised graph here, to be looked at. */
   optimizedModelPath?: string;
   /** Write an operator profile with this file prefix. */

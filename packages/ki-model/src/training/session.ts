@@ -33,6 +33,7 @@ import type {
 } from "../train-session.js";
 import { type BoundSession, openBound, totalMemory } from "./bound-session.js";
 import { createBuckets } from "./buckets.js";
+import { INITIAL_LOSS_SCALE, type LossScale, nextLossScale } from "./loss-scale.js";
 import { placeState, type StateTensors } from "./state-tensors.js";
 
 /** What to train: an artifact, and the parameters to start from, all of the model's under openpi's names. */
@@ -66,8 +67,13 @@ export async function createTrainSession({
   };
   const { emaDecay } = options.optimizer;
   const [tensors, optimizer] = await makeAll<[StateTensors, Session]>([
-    placeState(specs, trainable, graph, { ...execution, emaDecay }),
-    createSession(models["optimizer_model"]!, sessionOptions),
+    placeState(specs, trainable, graph, {
+      ...execution,
+      emaDecay,
+      stored: new Set(manifest.params.filter((p) => p.dtype === "bfloat16").map((p) => p.name)),
+    }),
+    // Every node of it is needed as it stands; looking for more takes ONNX Runtime longer than all the rest.
+    createSession(models["optimizer_model"]!, { ...sessionOptions, optimizationLevel: "none" }),
   ]);
   let update: Binding;
   try {
@@ -84,10 +90,11 @@ export async function createTrainSession({
   const training = createBuckets(artifact, open);
   let evaluation: BoundSession | undefined;
   let step = 0;
+  let lossScale = options.optimizer.lossScaling ? INITIAL_LOSS_SCALE : undefined;
 
   const isParam = (name: string) => tensors.weights.byName.has(name);
   const run = ({ session, run }: BoundSession, batch: TrainBatch, draws: FlowDraws) =>
-    run(pickFeeds(session.inputs, trainFeeds(batch, draws), isParam));
+    run(pickFeeds(session.inputs, { ...trainFeeds(batch, draws), ...scaleFeed(lossScale) }, isParam));
 
   return {
     async step(batch, draws, lr) {
@@ -98,22 +105,28 @@ export async function createTrainSession({
       const norms = await update.run({
         lr: tensor(Float32Array.of(lr), []),
         step: tensor(Float32Array.of(step), []),
+        ...scaleFeed(lossScale),
       });
-      return {
+      const metrics = {
         ...losses,
         lr,
         ...readScalars(norms, ["grad_norm", "grad_norm_vlm", "grad_norm_expert", "param_norm"]),
+        ...(lossScale ? { loss_scale: lossScale.scale } : {}),
       } as StepMetrics;
+      const skipped = !Number.isFinite(metrics.grad_norm);
+      if (lossScale) lossScale = nextLossScale(lossScale, skipped);
+      return skipped ? { ...metrics, skipped: 1 } : metrics;
     },
     async evaluate(batch, draws) {
       checkLossRows(artifact, batch);
       evaluation ??= await open("eval_model");
       return readLosses(await run(evaluation, batch, draws));
     },
-    state: async () => ({ step, ...(await tensors.read()) }),
+    state: async () => ({ step, ...(await tensors.read()), ...(lossScale ? { lossScale } : {}) }),
     async restore(saved) {
       await tensors.write(saved);
       step = saved.step;
+      if (lossScale) lossScale = saved.lossScale ?? INITIAL_LOSS_SCALE;
     },
     memory() {
       const [trained, evaluated] = [totalMemory(training.opened()), evaluation?.session.memory()];
@@ -127,6 +140,10 @@ export async function createTrainSession({
     },
     release: () => releaseAll([training, optimizer, evaluation, tensors]),
   };
+}
+
+function scaleFeed(lossScale: LossScale | undefined): Record<string, Tensor> {
+  return lossScale ? { loss_scale: tensor(Float32Array.of(lossScale.scale), []) } : {};
 }
 
 /** The optimizer's tensors, each also the place of its result: an update in place. */
