@@ -8,6 +8,7 @@ import { installEvaluate } from "./commands/evaluate.js";
 import { installExportArtifact } from "./commands/export-artifact.js";
 import { installInspect } from "./commands/inspect.js";
 import { installNormStats } from "./commands/norm-stats.js";
+import { installPlan } from "./commands/plan.js";
 import { installTrain } from "./commands/train.js";
 import { installVerify } from "./commands/verify.js";
 
@@ -18,6 +19,7 @@ const INSTALL = [
   installExportArtifact,
   installInspect,
   installConfigs,
+  installPlan,
   installVerify,
   installDoctor,
 ];

@@ -33,6 +33,8 @@ export {
   paramSpecs,
   stackedShape,
 } from "./params/spec.js";
+export { type Choice, type ChooseOptions, type ChosenPlan, choosePlan } from "./plan/choose.js";
+export { type MemoryPlan, type PlanBytes, planMemory } from "./plan/memory.js";
 export type {
   FlowDraws,
   LossMetrics,

@@ -2,10 +2,25 @@
  * @file Rematerialisation (gradient checkpointing, arXiv:1604.06174): the inner values of a block are not kept
  * for the backward pass but computed again from the block's inputs when it is reached.
  *
- * ONNX Runtime must not merge the second computation with the first: sessions of such graphs disable its
- * CommonSubexpressionElimination.
+ * A runtime sees only data dependences. It would merge the second computation with the first, or run it as soon as
+ * its inputs are there, which is in the forward pass. So the second one is made to depend on the gradient.
  */
-import { addNode, type Block, type Graph, type Value, withScope } from "./graph.js";
+import {
+  addNode,
+  type Block,
+  constant,
+  type Graph,
+  isFloat,
+  scalar,
+  size,
+  type Value,
+  withScope,
+} from "./graph.js";
+import { mul, where } from "./ops/elementwise.js";
+import { gather } from "./ops/gather.js";
+import { reduceMax } from "./ops/reduce.js";
+import { concat, reshape } from "./ops/shape.js";
+import { cast } from "./ops/unary.js";
 
 /** Run `body`; the nodes that it adds form one rematerialised block. Blocks inside blocks belong to the outer one. */
 export function checkpoint<T>(graph: Graph, name: string, body: () => T): T {
@@ -18,14 +33,28 @@ export function checkpoint<T>(graph: Graph, name: string, body: () => T): T {
   }
 }
 
-/** Add the block's nodes a second time: original value → recomputed value. Nodes that nothing reads are dropped on serialisation. */
-export function recompute(block: Block): Map<Value, Value> {
+/**
+ * Add the block's nodes a second time: original value → recomputed value. The second computation starts from
+ * a copy of each block input that carries a gradient, made only when `after` is there;
+ * a node that depends on none of these is not added, its first result serves. Nodes that nothing reads are dropped
+ * on serialisation.
+ * @param after values of the backward pass that the block's own backward pass waits for
+ * @param carriesGradient whether a value is differentiated through
+ */
+export function recompute(
+  block: Block,
+  after: readonly Value[],
+  carriesGradient: (x: Value) => boolean,
+): Map<Value, Value> {
   const again = new Map<Value, Value>();
   const first = block.nodes[0];
   if (!first) return again;
   const graph = first.outputs[0]!.graph;
   withScope(graph, `recompute/${block.name}`, () => {
+    const one = oneAfter(after);
+    for (const x of entries(block, carriesGradient)) again.set(x, mul(x, cast(one, x.dtype)));
     for (const node of block.nodes) {
+      if (!node.inputs.some((x) => again.has(x))) continue;
       const outputs = addNode(
         node.rule,
         node.inputs.map((x) => again.get(x) ?? x),
@@ -38,4 +67,33 @@ export function recompute(block: Block): Map<Value, Value> {
     }
   });
   return again;
+}
+
+/**
+ * The number 1, computed from one element of each of `after`. x·1 is x to the last bit, and as a runtime cannot know
+ * that the number is 1 it neither leaves the product out nor runs it early, nor takes what follows for the first
+ * computation. The element's value does not matter, not even when it is not a number.
+ */
+function oneAfter(after: readonly Value[]): Value {
+  const [{ graph }] = after as [Value];
+  const elements = after.map((v) =>
+    cast(gather(reshape(v, [size(v.shape)]), constant(graph, [0], [1], "int64")), "bool"),
+  );
+  const one = scalar(graph, 1);
+  return reduceMax(where(concat(elements, 0), one, one), [0]);
+}
+
+/**
+ * Where the block begins: values from outside that carry a gradient and are computed; for a block at the very
+ * beginning the inputs that are not differentiated, such as a batch, or else all of them.
+ */
+function entries({ nodes }: Block, carriesGradient: (x: Value) => boolean): Value[] {
+  const inner = new Set(nodes.flatMap((n) => n.outputs));
+  const outer = new Set(nodes.flatMap((n) => n.inputs));
+  const floats = [...outer].filter((x) => !inner.has(x) && !x.constant && isFloat(x.dtype));
+  const choices = [
+    floats.filter((x) => x.producer && carriesGradient(x)),
+    floats.filter((x) => !x.producer && !carriesGradient(x)),
+  ];
+  return choices.find((xs) => xs.length > 0) ?? floats;
 }

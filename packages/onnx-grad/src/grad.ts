@@ -31,14 +31,21 @@ export function grad(loss: Value, wrt: readonly Value[]): (Value | undefined)[] 
   const active = dependents(graph.nodes, wrt);
   const gradients = new Map<Value, Value>([[loss, scalar(graph, 1, loss.dtype)]]);
   const recomputed = new Map<Block, Map<Value, Value>>();
+  const finished = finishedGradients(graph.nodes, wrt, gradients);
   withScope(graph, "grad", () => {
-    for (const node of graph.nodes.slice().reverse()) {
+    const nodes = graph.nodes.slice();
+    for (let at = nodes.length - 1; at >= 0; at--) {
+      const node = nodes[at]!;
       const grads = node.outputs.map((y) => gradients.get(y));
       if (!node.rule.vjp || !node.outputs.some((y, i) => grads[i] && active.has(y))) continue;
       let { inputs, outputs } = node;
       if (node.block) {
         let again = recomputed.get(node.block);
-        if (!again) recomputed.set(node.block, (again = recompute(node.block)));
+        if (!again) {
+          const after = [...grads.filter((g) => g !== undefined), ...finished(at)];
+          again = recompute(node.block, after, (x) => active.has(x));
+          recomputed.set(node.block, again);
+        }
         inputs = inputs.map((x) => again.get(x) ?? x);
         outputs = outputs.map((y) => again.get(y) ?? y);
       }
@@ -68,4 +75,29 @@ function dependents(nodes: readonly Node[], sources: readonly Value[]): Set<Valu
     for (const y of node.outputs) if (isFloat(y.dtype)) set.add(y);
   }
   return set;
+}
+
+/**
+ * The gradients of vectors (scales and biases) that are complete when the backward pass has come down to a node: those
+ * of parameters that only later nodes read, each once. A rematerialised block waits for them, or a runtime might leave
+ * them to the end and keep what they are computed from.
+ */
+function finishedGradients(
+  nodes: readonly Node[],
+  wrt: readonly Value[],
+  gradients: ReadonlyMap<Value, Value>,
+): (at: number) => Value[] {
+  const firstRead = new Map(wrt.filter((p) => p.shape.length === 1).map((p) => [p, -1]));
+  nodes.forEach((node, i) => {
+    for (const x of node.inputs) if (firstRead.get(x) === -1) firstRead.set(x, i);
+  });
+  const waiting = [...firstRead].sort((a, b) => a[1] - b[1]);
+  return (at) => {
+    const done: Value[] = [];
+    while (waiting.length > 0 && waiting.at(-1)![1] > at) {
+      const gradient = gradients.get(waiting.pop()![0]);
+      if (gradient) done.push(gradient);
+    }
+    return done;
+  };
 }

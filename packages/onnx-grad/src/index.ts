@@ -1,5 +1,9 @@
 /** ONNX graph builder with reverse-mode differentiation. */
 export { checkpoint } from "./checkpoint.js";
+export { byteSize, DTYPE_BYTES } from "./cost/bytes.js";
+export { type Cost, cost } from "./cost/cost.js";
+export type { Work } from "./cost/flops.js";
+export type { Peak } from "./cost/memory.js";
 export { type CustomVjp, customVjp } from "./custom-vjp.js";
 export { GraphError } from "./error.js";
 export { grad } from "./grad.js";

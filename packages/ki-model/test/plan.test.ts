@@ -1,0 +1,129 @@
+import { type ModelConfig, makeModelConfig } from "@insula/model-types";
+import { serialize } from "@insula/onnx-grad";
+import { createSession, defaultRuntime, type Tensor, zerosTensor } from "@insula/ort-session";
+import { describe, expect, test } from "vitest";
+import { type ArtifactOptions, buildTrainingModel, choosePlan, planMemory } from "../src/index.js";
+import { alternatives } from "../src/plan/choose.js";
+import { testConfig } from "./fixtures.js";
+
+const ki = (size: "tiny" | "small" | "full", changes: Partial<ModelConfig> = {}) =>
+  makeModelConfig({ pi05: true, knowledgeInsulation: true, size, ...changes });
+
+const twoCameras = (config: ModelConfig) => ({ imageKeys: config.imageKeys.slice(0, 2) });
+
+/** Run the training graph once on zeros; the peak of the session's arena, bytes. */
+async function measuredPeak(config: ModelConfig, options: ArtifactOptions): Promise<number> {
+  const { context, outputs } = buildTrainingModel(config, options);
+  const { bytes, inputs } = serialize(context.graph, outputs);
+  const session = await createSession(bytes, { threads: 1 });
+  try {
+    const feeds: Record<string, Tensor> = {};
+    for (const { name, dtype, shape } of inputs) feeds[name] = zerosTensor(dtype as "float32", shape);
+    await session.run(feeds);
+    return session.memory()!.peak;
+  } finally {
+    await session.release();
+  }
+}
+
+describe.runIf(defaultRuntime() === "capi")("against ONNX Runtime's arena", () => {
+  const cases: [string, ModelConfig, number][] = [
+    ["test size", testConfig(), 3],
+    ["tiny", ki("tiny"), 4],
+    ["pi0, tiny", makeModelConfig({ size: "tiny" }), 2],
+    ["pi0_fast, tiny", makeModelConfig({ size: "tiny", pi0Fast: true }), 2],
+    ["half of small", ki("small", { imageSize: 112, maxTokenLen: 128 }), 2],
+  ];
+  for (const [name, config, batchSize] of cases) {
+    for (const rematerialize of [false, true]) {
+      test(`${name}${rematerialize ? ", rematerialised" : ""}`, async () => {
+        const options = { batchSize, rematerialize, ...twoCameras(config) };
+        const { activations } = planMemory(config, options).bytes;
+        const measured = await measuredPeak(config, options);
+        expect(activations / measured).toBeGreaterThan(0.9);
+        expect(activations / measured).toBeLessThan(1.1);
+      });
+    }
+  }
+});
+
+test("state is counted in the graphs' own types", () => {
+  const config = testConfig();
+  const options = { batchSize: 1, optimizer: { emaDecay: 0.9 } };
+  const { bytes, params, trainable } = planMemory(config, options);
+  const all = params.vlm + params.expert;
+  const trained = trainable.vlm + trainable.expert;
+  expect(bytes).toMatchObject({
+    parameters: 4 * all,
+    gradients: 4 * trained,
+    moments: 8 * trained,
+    ema: 4 * trained,
+  });
+  expect(planMemory(config, { batchSize: 1, optimizer: { emaDecay: null } }).bytes.ema).toBe(0);
+  const { total, logits, ...parts } = bytes;
+  expect(Object.values(parts).reduce((a, b) => a + b)).toBe(total);
+  expect(logits).toBeLessThanOrEqual(bytes.activations);
+});
+
+test("beyond 256 samples a plan is a straight line", () => {
+  const config = testConfig();
+  const total = (batchSize: number) => planMemory(config, { batchSize }).bytes.total;
+  expect(total(384) - total(256)).toBeCloseTo(total(256) - total(128), 0);
+  expect(total(9e6)).toBeGreaterThan(1e4 * total(256));
+});
+
+test("the full model: parameters, and rematerialisation pays", () => {
+  const config = ki("full");
+  const options = { batchSize: 2, lossRows: 64, ...twoCameras(config) };
+  const kept = planMemory(config, options);
+  const again = planMemory(config, { ...options, rematerialize: true });
+  expect(kept.params.vlm + kept.params.expert).toBe(3_353_433_872);
+  expect(again.bytes.activations).toBeLessThan(0.7 * kept.bytes.activations);
+  expect(again.matmulFlops / kept.matmulFlops).toBeGreaterThan(1.15);
+  expect(again.matmulFlops / kept.matmulFlops).toBeLessThan(1.34);
+});
+
+describe("choice", () => {
+  const asked = { batchSize: 8, rematerialize: false, emaDecay: 0.99 };
+
+  test("in order: rematerialise, smaller batches, then the same without the average", () => {
+    const text = alternatives(asked).map(
+      (c) => `${c.batchSize}${c.rematerialize ? "r" : ""}${c.emaDecay === null ? "" : "e"}`,
+    );
+    expect(text).toEqual(["8e", "8re", "4re", "2re", "1re", "8r", "4r", "2r", "1r"]);
+  });
+
+  test("what is fixed stays", () => {
+    expect(alternatives(asked, ["batchSize", "emaDecay"])).toEqual([
+      asked,
+      { ...asked, rematerialize: true },
+    ]);
+    expect(alternatives(asked, ["batchSize", "rematerialize", "emaDecay"])).toEqual([asked]);
+    expect(alternatives({ ...asked, emaDecay: null }, ["rematerialize"]).map((c) => c.batchSize)).toEqual([
+      8, 4, 2, 1,
+    ]);
+    expect(alternatives(asked, ["batchSize"]).at(-1)).toEqual({
+      batchSize: 8,
+      rematerialize: true,
+      emaDecay: null,
+    });
+  });
+
+  test("the first that fits, and nothing else when nothing does", () => {
+    const config = testConfig();
+    const options = { batchSize: 8, optimizer: { emaDecay: 0.99 } };
+    const total = (rematerialize: boolean) => planMemory(config, { ...options, rematerialize }).bytes.total;
+    const roomy = choosePlan(config, { ...options, deviceMemory: total(false) });
+    expect(roomy).toMatchObject({ fits: true, choice: asked, changes: [] });
+    const tight = choosePlan(config, { ...options, deviceMemory: total(false) - 1 });
+    expect(tight.fits).toBe(true);
+    expect(tight.plan.bytes.total).toBeLessThan(total(false));
+    expect(tight.changes[0]).toBe("rematerialisation");
+    const none = choosePlan(config, { ...options, deviceMemory: 1 });
+    expect(none).toMatchObject({
+      fits: false,
+      choice: { batchSize: 1, rematerialize: true, emaDecay: null },
+      changes: ["rematerialisation", "batch size 1 instead of 8", "no average of the parameters"],
+    });
+  });
+});
