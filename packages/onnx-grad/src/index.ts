@@ -44,7 +44,7 @@ export {
   sumAll,
 } from "./ops/reduce.js";
 export { concat, expand, reshape, slice, split, stopGradient, transpose, zeros } from "./ops/shape.js";
-export { logSoftmax, softmax } from "./ops/softmax.js";
+export { logSoftmax, logSoftmaxAt, softmax } from "./ops/softmax.js";
 export {
   cast,
   cos,

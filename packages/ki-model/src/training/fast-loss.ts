@@ -15,10 +15,9 @@ import {
   div,
   equal,
   gather,
-  gatherElements,
   greater,
   lessOrEqual,
-  logSoftmax,
+  logSoftmaxAt,
   maximum,
   meanAll,
   minimum,
@@ -109,7 +108,7 @@ export function fastLoss(
   return withScope(graph, "fast_loss", () => {
     const logits = vocabularyLogits(context, reshape(hidden, [b * r, w]));
     const targetIds = cast(reshape(target, [b * r, 1]), "int64");
-    const nll = reshape(neg(gatherElements(logSoftmax(logits), targetIds, 1)), [b, r]);
+    const nll = reshape(neg(logSoftmaxAt(logits, targetIds)), [b, r]);
     const perExample = tap(
       "fast_loss_per_example",
       div(reduceSum(mul(nll, counted), [1]), maximum(reshape(count, [b]), 1)),
