@@ -64,14 +64,15 @@ export interface TrainState {
   lossScale?: LossScale;
 }
 
-/** What training holds on its device, in bytes. Sessions that are not open, or do not know, are absent. */
+/** What training holds on its device, in bytes. */
 export interface TrainMemory {
   /** Parameters, gradients, moments and average. */
   tensors: number;
-  /** Sum over the text buckets that were opened. */
-  training?: SessionMemory;
-  evaluation?: SessionMemory;
-  optimizer?: SessionMemory;
+  /**
+   * What the graphs take besides, all of them together: on the CPU the arena that the process's training sessions
+   * share. Absent on the node runtime, which does not say.
+   */
+  arena?: SessionMemory;
 }
 
 /** Training as the loop sees it. Parameters and moments are updated in place: one call at a time. */

@@ -7,7 +7,9 @@ import {
   type Binding,
   createSession,
   type DeviceTensor,
+  parseDevice,
   type Session,
+  type SessionMemory,
   type Tensor,
   tensor,
 } from "@insula/ort-session";
@@ -31,7 +33,7 @@ import type {
   TrainBatch,
   TrainSession,
 } from "../train-session.js";
-import { type BoundSession, openBound, totalMemory } from "./bound-session.js";
+import { type BoundSession, openBound } from "./bound-session.js";
 import { createBuckets } from "./buckets.js";
 import { INITIAL_LOSS_SCALE, type LossScale, nextLossScale } from "./loss-scale.js";
 import { placeState, type StateTensors } from "./state-tensors.js";
@@ -41,9 +43,6 @@ export interface TrainSessionOptions extends ExecutionOptions {
   artifact: Artifact;
   params: ParamTree;
 }
-
-/** ONNX Runtime must not undo rematerialisation by merging the recomputed nodes with the first ones. */
-const KEEP_RECOMPUTATION = ["CommonSubexpressionElimination"];
 
 /**
  * Start training from `params` with zero moments.
@@ -61,10 +60,8 @@ export async function createTrainSession({
   const graph = toGraphParams(specs, params);
   const trainable = specs.filter((_, i) => manifest.params[i]!.trainable);
   const execution = executionOptions(given);
-  const sessionOptions = {
-    ...execution,
-    ...(options.rematerialize ? { disabledOptimizers: KEEP_RECOMPUTATION } : {}),
-  };
+  // Buckets, optimizer and evaluation run in turns.
+  const sessionOptions = { ...execution, sharedArena: true };
   const { emaDecay } = options.optimizer;
   const [tensors, optimizer] = await makeAll<[StateTensors, Session]>([
     placeState(specs, trainable, graph, {
@@ -129,14 +126,10 @@ export async function createTrainSession({
       if (lossScale) lossScale = saved.lossScale ?? INITIAL_LOSS_SCALE;
     },
     memory() {
-      const [trained, evaluated] = [totalMemory(training.opened()), evaluation?.session.memory()];
-      const updated = optimizer.memory();
-      return {
-        tensors: tensors.bytes,
-        ...(trained ? { training: trained } : {}),
-        ...(evaluated ? { evaluation: evaluated } : {}),
-        ...(updated ? { optimizer: updated } : {}),
-      };
+      const sessions = [optimizer, ...[...training.opened(), evaluation].map((open) => open?.session)];
+      const all = sessions.flatMap((session) => session?.memory() ?? []);
+      const [arena] = parseDevice(execution.device ?? "cpu").type === "cpu" ? all : [totalMemory(all)];
+      return { tensors: tensors.bytes, ...(arena ? { arena } : {}) };
     },
     release: () => releaseAll([training, optimizer, evaluation, tensors]),
   };
@@ -164,6 +157,19 @@ function optimizerTensors(
     Object.assign(tied.outputs, bound(outputs, group, `new/${prefix}`));
   }
   return tied;
+}
+
+/** The sum of the sessions' arenas; undefined without any. */
+function totalMemory(all: readonly SessionMemory[]): SessionMemory | undefined {
+  if (all.length === 0) return undefined;
+  const sum = (key: keyof SessionMemory) => all.reduce((total, memory) => total + memory[key], 0);
+  return {
+    inUse: sum("inUse"),
+    peak: sum("peak"),
+    reserved: sum("reserved"),
+    largest: Math.max(...all.map((memory) => memory.largest)),
+    allocations: sum("allocations"),
+  };
 }
 
 /** A sample with more targets than the graph has rows for would lose some silently. */
