@@ -6,14 +6,22 @@ import { createHash } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { configModelType, InsulaError, type ModelConfig } from "@insula/model-types";
-import { IR_VERSION, OPSET, type SerializedModel, serialize, type Value } from "@insula/onnx-grad";
+import {
+  type DType,
+  IR_VERSION,
+  OPSET,
+  type SerializedModel,
+  serialize,
+  type Value,
+} from "@insula/onnx-grad";
 import { buildDenoiseModel, buildPrefixModel, serializeModel } from "./inference/models.js";
+import type { PrecisionOptions } from "./model/context.js";
 import { countParams, type ParamGroup } from "./params/spec.js";
 import type { LossOptions } from "./training/losses.js";
 import { buildOptimizer, DEFAULT_OPTIMIZER, type OptimizerOptions } from "./training/optimizer-model.js";
-import { buildTrainingModel } from "./training/training-model.js";
+import { buildTrainingModel, lossScaling } from "./training/training-model.js";
 
-export interface ArtifactOptions extends LossOptions {
+export interface ArtifactOptions extends LossOptions, PrecisionOptions {
   batchSize: number;
   /** Cameras in the training graph; default all of the configuration. */
   imageKeys?: readonly string[];
@@ -34,6 +42,8 @@ export interface ManifestParam {
   /** openpi's name in checkpoint files, and the layer on its axis 0. */
   path: string;
   layer?: number;
+  /** Element type in graphs: float32, or that of frozen parameters. */
+  dtype: DType;
   /** Shape in graphs, and the file shape and axis order it comes from. */
   shape: readonly number[];
   fileShape: readonly number[];
@@ -84,7 +94,11 @@ export interface Artifact {
 
 /** Build the artifact of a configuration. */
 export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Artifact {
-  const optimizer: OptimizerOptions = { ...DEFAULT_OPTIMIZER, ...options.optimizer };
+  const optimizer: OptimizerOptions = {
+    ...DEFAULT_OPTIMIZER,
+    ...options.optimizer,
+    ...(lossScaling(options) ? { lossScaling: true } : {}),
+  };
   const resolved = { ...options, imageKeys: options.imageKeys ?? config.imageKeys, optimizer };
   const training = buildTrainingModel(config, options);
   const { context, trainable } = training;
@@ -114,7 +128,13 @@ export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Ar
     update.outputs,
   );
   if (configModelType(config) !== "pi0_fast") {
-    const inference = { batchSize: options.inferenceBatchSize ?? 1, imageKeys: resolved.imageKeys };
+    const inference = {
+      batchSize: options.inferenceBatchSize ?? 1,
+      imageKeys: resolved.imageKeys,
+      ...(options.computeType ? { computeType: options.computeType } : {}),
+      ...(options.freeze ? { freeze: options.freeze } : {}),
+      ...(options.frozenType ? { frozenType: options.frozenType } : {}),
+    };
     for (const [name, build] of [
       ["prefix_model", buildPrefixModel],
       ["denoise_model", buildDenoiseModel],
@@ -155,6 +175,7 @@ export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Ar
       name,
       path,
       ...(layer === undefined ? {} : { layer }),
+      dtype: context.param(path, layer).dtype,
       shape,
       fileShape,
       perm,

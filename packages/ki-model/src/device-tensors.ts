@@ -5,15 +5,22 @@
 import { type DeviceTensor, type SessionOptions, type Slot, type Tensor, upload } from "@insula/ort-session";
 
 /** Where graphs run and their tensors lie. */
-export type ExecutionOptions = Pick<SessionOptions, "device" | "runtime" | "threads" | "cuda">;
+export type ExecutionOptions = Pick<SessionOptions, "device" | "runtime" | "threads" | "cuda" | "cacheDir">;
 
 /** The execution options among others, without those that are absent. */
-export function executionOptions({ device, runtime, threads, cuda }: ExecutionOptions): ExecutionOptions {
+export function executionOptions({
+  device,
+  runtime,
+  threads,
+  cuda,
+  cacheDir,
+}: ExecutionOptions): ExecutionOptions {
   return {
     ...(device === undefined ? {} : { device }),
     ...(runtime === undefined ? {} : { runtime }),
     ...(threads ? { threads } : {}),
     ...(cuda === undefined ? {} : { cuda }),
+    ...(cacheDir ? { cacheDir } : {}),
   };
 }
 

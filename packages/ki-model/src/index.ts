@@ -10,6 +10,7 @@ export {
   readArtifact,
   writeArtifact,
 } from "./artifact.js";
+export type { ExecutionOptions } from "./device-tensors.js";
 export { observationFeeds, pickFeeds, trainFeeds } from "./feeds.js";
 export { buildFastDecodeModel, buildFastPrefixModel } from "./inference/fast-models.js";
 export { createFastSampler, type FastSampler, type FastSamplerOptions } from "./inference/fast-sampler.js";
@@ -21,7 +22,7 @@ export {
   serializeModel,
 } from "./inference/models.js";
 export { createSampler, type Sampler, type SamplerOptions } from "./inference/sampler.js";
-export type { ModelContext } from "./model/context.js";
+export type { ComputeType, ModelContext, PrecisionOptions } from "./model/context.js";
 export { initParams } from "./params/init.js";
 export { toFileParams, toGraphParams } from "./params/layout.js";
 export {
@@ -41,10 +42,12 @@ export type {
   ParamTree,
   StepMetrics,
   TrainBatch,
+  TrainMemory,
   TrainSession,
   TrainState,
 } from "./train-session.js";
 export { type GradientPaths, gradientPaths } from "./training/gradient-paths.js";
+export { type LossScale, nextLossScale } from "./training/loss-scale.js";
 export type { Losses, LossOptions } from "./training/losses.js";
 export {
   buildOptimizer,

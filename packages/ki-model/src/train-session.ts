@@ -4,6 +4,7 @@
  */
 import type { Actions, NdArray, Observation } from "@insula/model-types";
 import type { SessionMemory } from "@insula/ort-session";
+import type { LossScale } from "./training/loss-scale.js";
 
 /** One batch as the training model takes it. Shapes: b = batch, h = actionHorizon, d = actionDim. */
 export interface TrainBatch {
@@ -40,6 +41,10 @@ export interface StepMetrics extends LossMetrics {
   grad_norm_vlm?: number;
   grad_norm_expert?: number;
   param_norm: number;
+  /** What the loss was multiplied by; float16 compute only. */
+  loss_scale?: number;
+  /** 1 when a gradient was not finite: the step changed nothing. Absent otherwise. */
+  skipped?: 1;
 }
 
 /** A named set of float32 tensors under openpi's file names (layers stacked on axis 0). */
@@ -47,7 +52,7 @@ export type ParamTree = Map<string, NdArray<Float32Array>>;
 
 /** Everything that a resumed run needs besides generator and loader state. */
 export interface TrainState {
-  /** Optimizer steps taken. */
+  /** Steps taken, those that changed nothing included. */
   step: number;
   params: ParamTree;
   /** First and second moments. */
@@ -55,16 +60,19 @@ export interface TrainState {
   nu: ParamTree;
   /** Present when EMA is on. */
   ema?: ParamTree;
+  /** Present when gradients are scaled. */
+  lossScale?: LossScale;
 }
 
-/** What training holds on its device, in bytes. Sessions that are not open, or do not know, are absent. */
+/** What training holds on its device, in bytes. */
 export interface TrainMemory {
   /** Parameters, gradients, moments and average. */
   tensors: number;
-  /** Sum over the text buckets that were opened. */
-  training?: SessionMemory;
-  evaluation?: SessionMemory;
-  optimizer?: SessionMemory;
+  /**
+   * What the graphs take besides, all of them together: on the CPU the arena that the process's training sessions
+   * share. Absent on the node runtime, which does not say.
+   */
+  arena?: SessionMemory;
 }
 
 /** Training as the loop sees it. Parameters and moments are updated in place: one call at a time. */

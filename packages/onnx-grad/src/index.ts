@@ -33,9 +33,18 @@ export { add, div, maximum, minimum, mul, type Operand, sub, where } from "./ops
 export { gather, gatherElements, scatterAdd } from "./ops/gather.js";
 export { matmul, matrixTranspose } from "./ops/matmul.js";
 export { layerNorm, rmsNormalize } from "./ops/normalization.js";
-export { argMax, cumSum, meanAll, reduceMax, reduceMean, reduceSum, sumAll } from "./ops/reduce.js";
+export {
+  argMax,
+  cumSum,
+  meanAll,
+  reduceMax,
+  reduceMean,
+  reduceSum,
+  reduceSumSquare,
+  sumAll,
+} from "./ops/reduce.js";
 export { concat, expand, reshape, slice, split, stopGradient, transpose, zeros } from "./ops/shape.js";
-export { logSoftmax, softmax } from "./ops/softmax.js";
+export { logSoftmax, logSoftmaxAt, softmax } from "./ops/softmax.js";
 export {
   cast,
   cos,

@@ -55,6 +55,8 @@ export function serialize(
         `serialize: the output name '${taken}' is taken by a value of the graph`,
       );
   }
+  const renamed = outputNames(outputs);
+  const nameOf = (x: Value): string => renamed.get(x) ?? x.name;
   const nodes: NodeProto[] = [];
   for (const { rule, inputs, outputs: made, attributes } of graph.nodes) {
     if (rule.type === "Alias" || !made.some((y) => live.has(y))) continue;
@@ -62,19 +64,21 @@ export function serialize(
       create(NodeProtoSchema, {
         opType: rule.type,
         name: made[0]!.name,
-        input: inputs.map((x) => resolveAlias(x).name),
+        input: inputs.map((x) => nameOf(resolveAlias(x))),
         // A result that nothing reads is left out by its empty name, where it is optional (all but the first are).
-        output: made.map((y, i) => (i === 0 || live.has(y) || rule.type === "Split" ? y.name : "")),
+        output: made.map((y, i) => (i === 0 || live.has(y) || rule.type === "Split" ? nameOf(y) : "")),
         attribute: Object.entries(attributes).map(([key, a]) => attributeProto(key, a)),
       }),
     );
   }
   for (const [key, value] of outputs) {
+    const made = resolveAlias(value);
+    if (renamed.get(made) === key) continue;
     nodes.push(
       create(NodeProtoSchema, {
         opType: "Identity",
         name: `output/${key}`,
-        input: [resolveAlias(value).name],
+        input: [nameOf(made)],
         output: [key],
       }),
     );
@@ -94,6 +98,19 @@ export function serialize(
     },
   });
   return { bytes: toBinary(ModelProtoSchema, model) as Uint8Array<ArrayBuffer>, inputs };
+}
+
+/**
+ * Values that carry an output's name themselves. An input keeps its own and a value has one name: a further output of
+ * it is a copy.
+ */
+function outputNames(outputs: ReadonlyMap<string, Value>): Map<Value, string> {
+  const names = new Map<Value, string>();
+  for (const [key, value] of outputs) {
+    const made = resolveAlias(value);
+    if (made.producer && !names.has(made)) names.set(made, key);
+  }
+  return names;
 }
 
 function attributeProto(name: string, a: Attribute): AttributeProto {

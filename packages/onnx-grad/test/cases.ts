@@ -122,9 +122,17 @@ const gatherElements: CaseArbitrary = fc.tuple(shapeAndAxis(), dim).map(([{ shap
   build: (x, indices) => g.gatherElements(x, indices, axis),
 }));
 
-const scatterAdd: CaseArbitrary = fc.tuple(shapes(1), shapes(0, 2)).map(([base, indices]) => ({
-  inputs: [of(base), of([...indices, 1], { below: base[0]! }), of([...indices, ...base.slice(1)])],
-  build: g.scatterAdd,
+const scatterAdd: CaseArbitrary = fc.tuple(shapeAndAxis(), dim).map(([{ shape, axis }, count]) => {
+  const updates = shape.with(axis, count);
+  return {
+    inputs: [of(shape), of(updates, { below: shape.at(axis)! }), of(updates)],
+    build: (base, indices, x) => g.scatterAdd(base, indices, x, axis),
+  };
+});
+
+const logSoftmaxAt: CaseArbitrary = fc.tuple(shapes(0), dim).map(([rows, classes]) => ({
+  inputs: [of([...rows, classes]), of([...rows, 1], { below: classes })],
+  build: g.logSoftmaxAt,
 }));
 
 const split: CaseArbitrary = fc
@@ -268,8 +276,10 @@ export const DIFFERENTIABLE: Record<string, CaseArbitrary> = {
   reciprocal: unary(g.reciprocal, "nonzero"),
   reduceMean: reduction(g.reduceMean),
   reduceSum: reduction(g.reduceSum),
+  reduceSumSquare: reduction(g.reduceSumSquare),
   reshape,
   rmsNormalize,
+  logSoftmaxAt,
   scatterAdd,
   sigmoid: unary(g.sigmoid),
   silu: unary(g.silu),
@@ -321,7 +331,7 @@ export const NO_GRADIENT: Record<string, CaseArbitrary> = {
     build: (x) => [g.reduceMax(x, [axis], true), g.reduceMax(x, [...shape.keys()])],
   })),
   stopGradient: unary(g.stopGradient),
-  zeros: unary(g.zeros),
+  zeros: unary((x) => g.zeros(x, x)),
 };
 
 /** A case as a graph: its outputs, a scalar that weighs every element of them differently, and random feeds. */

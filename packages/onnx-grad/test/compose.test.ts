@@ -50,7 +50,7 @@ const STEPS: Record<string, (c: Context) => Value> = {
   centre: ({ x }) => g.sub(x, g.reduceMean(x, [-1], true)),
   select: ({ x, like, fresh }) => g.where(fresh([x.shape[1]!], "bool"), x, g.neg(like)),
   detached: ({ x, like }) => g.mul(x, g.tanh(g.stopGradient(like))),
-  pool: ({ x, fresh }) => g.scatterAdd(fresh([2, x.shape[1]!]), fresh([x.shape[0]!, 1], { below: 2 }), x),
+  pool: ({ x, fresh }) => g.scatterAdd(fresh([2, x.shape[1]!]), fresh(x.shape, { below: 2 }), x, 0),
 };
 
 const program = fc.record({

@@ -203,6 +203,7 @@ const KERNELS: Record<string, Kernel> = {
   Or: elementwise((a, b) => a! | b!),
 
   ReduceSum: reduction(sum),
+  ReduceSumSquare: reduction((values) => sum(values.map((v) => v * v))),
   ReduceMean: reduction(mean),
   ReduceMax: reduction((values) => Math.max(...values)),
   ArgMax: ([x], node) => {
@@ -311,19 +312,6 @@ const KERNELS: Record<string, Kernel> = {
         return at(x!, index.with(axis, i));
       }),
     ];
-  },
-  ScatterND: ([base, indices, updates], node) => {
-    mustAdd(node);
-    const depth = indices!.shape.at(-1)!;
-    const lead = indices!.shape.length - 1;
-    const data = base!.data.slice();
-    build(updates!.shape, (index) => {
-      const target = Array.from({ length: depth }, (_, j) =>
-        inside(at(indices!, [...index.slice(0, lead), j]), base!.shape[j]!),
-      );
-      return (data[offsetExact(base!.shape, [...target, ...index.slice(lead)])]! += at(updates!, index));
-    });
-    return [{ data, shape: base!.shape }];
   },
   ScatterElements: ([base, indices, updates], node) => {
     mustAdd(node);

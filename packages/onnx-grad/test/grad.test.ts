@@ -216,7 +216,7 @@ describe("mistakes are refused where they are made", () => {
       constant: () => constant(graph, [1, 2, 3], [2]),
       layerNorm: () => layerNorm(y, row, loss, 1e-6),
       gatherElements: () => gatherElements(y, ids, 1),
-      scatterAdd: () => scatterAdd(y, ids, y),
+      scatterAdd: () => scatterAdd(y, ids, y, 0),
     };
     expect(Object.entries(wrong).map(([name, act]) => `${name}: ${message(act)}`)).toMatchInlineSnapshot(`
       [
@@ -235,7 +235,7 @@ describe("mistakes are refused where they are made", () => {
         "constant: graph/shape · constant: 3 elements do not fill shape [2]",
         "layerNorm: graph/shape · LayerNormalization: 'input3' is [], expected [3]",
         "gatherElements: graph/shape · GatherElements: indices [2, 1] and [4, 3] differ outside axis 1",
-        "scatterAdd: graph/shape · ScatterND: updates float32[4, 3], expected float32[2, 3]",
+        "scatterAdd: graph/shape · ScatterElements: indices [2, 1] and updates float32[4, 3] do not fit float32[4, 3] along axis 0",
       ]
     `);
   });

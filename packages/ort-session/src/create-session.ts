@@ -4,16 +4,19 @@
 import { InsulaError } from "@insula/model-types";
 import { createCapiSession } from "./capi/capi-session.js";
 import { createNodeSession } from "./node-session.js";
+import { createCached } from "./optimized-models.js";
 import type { Runtime, Session, SessionOptions } from "./session.js";
 
 /**
  * Create a session from a serialised model or the path of one.
+ * With `cacheDir` the graph passes run once per model.
  * @throws InsulaError `session/device` when the device's provider does not load, `session/create` when the model
  *   is refused, `session/runtime` for an unknown runtime.
  */
 export function createSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
-  const runtime = options.runtime ?? defaultRuntime();
-  return runtime === "capi" ? createCapiSession(model, options) : createNodeSession(model, options);
+  const create = (options.runtime ?? defaultRuntime()) === "capi" ? createCapiSession : createNodeSession;
+  const { cacheDir } = options;
+  return cacheDir ? createCached(create, model, { ...options, cacheDir }) : create(model, options);
 }
 
 /** The runtime that sessions use when none is named. */

@@ -112,6 +112,7 @@ function toOrtOptions(options: SessionOptions): ort.InferenceSession.SessionOpti
     executionProviders: type === "cuda" ? [{ name: "cuda", deviceId: index }, "cpu"] : ["cpu"],
     graphOptimizationLevel: LEVELS[options.optimizationLevel ?? "all"],
     logSeverityLevel: 3,
+    enableMemPattern: false,
     extra,
     ...(threads ? { intraOpNumThreads: threads } : {}),
     ...(optimizedModelPath ? { optimizedModelFilePath: optimizedModelPath } : {}),

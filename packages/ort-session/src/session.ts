@@ -37,6 +37,13 @@ export interface SessionOptions {
   optimizationLevel?: "all" | "extended" | "basic" | "none";
   /** Names of graph optimisers to leave out, for example `CommonSubexpressionElimination`. */
   disabledOptimizers?: readonly string[];
+  /**
+   * Take memory from the one arena that all sessions with this option share: sessions that run in turns need it once.
+   * `memory()` is then that arena's. CPU and capi runtime only; elsewhere without effect.
+   */
+  sharedArena?: boolean;
+  /** Keep optimised graphs in this folder and load them from there: later sessions of the same model open faster. CPU only. */
+  cacheDir?: string;
   /** Save the optimised graph here, to be looked at. */
   optimizedModelPath?: string;
   /** Write an operator profile with this file prefix. */

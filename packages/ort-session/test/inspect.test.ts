@@ -26,6 +26,18 @@ test("memory counts what this session's graph needs between inputs and outputs, 
   await other.release();
 });
 
+test("sessions that share an arena need its memory once", async () => {
+  const open = (n: number) => createSession(twoValues(n), { runtime: "capi", threads: 1, sharedArena: true });
+  const [small, large] = [await open(N), await open(4 * N)];
+  const apart = await createSession(twoValues(N), { runtime: "capi", threads: 1 });
+  await large.run({ x: zerosTensor("float32", [4 * N]) });
+  await small.run({ x: zerosTensor("float32", [N]) });
+  expect(small.memory()).toEqual(large.memory());
+  expect(small.memory()).toMatchObject({ inUse: 0, peak: 8 * VALUE });
+  expect(apart.memory()).toMatchObject({ peak: 0 });
+  for (const session of [small, large, apart]) await session.release();
+});
+
 test("device tensors and bound results are not the session's memory", async () => {
   const session = await createSession(twoValues(N), { runtime: "capi", threads: 1 });
   const x = await upload(zerosTensor("float32", [N]), { runtime: "capi" });

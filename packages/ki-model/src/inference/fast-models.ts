@@ -9,35 +9,26 @@ import {
   cast,
   concat,
   constant,
+  type DType,
   gather,
   input,
-  matmul,
-  matrixTranspose,
   mul,
   reshape,
   type Value,
 } from "@insula/onnx-grad";
 import { attention, maskBias } from "../model/attention.js";
-import { createModelContext, type ModelContext } from "../model/context.js";
+import { createModelContext } from "../model/context.js";
 import {
   embedPrefix,
   embedTokens,
-  finalNorm,
   prefixGeometry,
   runPrefix,
   textInputs,
   vlmLayer,
+  vocabularyLogits,
 } from "../model/prefix.js";
 import { ropeTables } from "../model/rope.js";
 import type { BuiltModel, InferenceOptions } from "./models.js";
-
-/** Logits `[n, vocab]` of hidden rows `[n, width]`. */
-function rowLogits(context: ModelContext, rows: Value): Value {
-  return matmul(
-    finalNorm(context, rows),
-    matrixTranspose(context.param("PaliGemma/llm/embedder/input_embedding")),
-  );
-}
 
 /** `prefix_model`: `kv_k/i`, `kv_v/i` `[b, s, kv, h]`, `prefix_mask` `[b, s]` and `logits` `[b, vocab]` of the last valid token. */
 export function buildFastPrefixModel(config: ModelConfig, options: InferenceOptions): BuiltModel {
@@ -59,7 +50,7 @@ export function buildFastPrefixModel(config: ModelConfig, options: InferenceOpti
   );
   const outputs = new Map<string, Value>([
     ["prefix_mask", prefix.valid],
-    ["logits", rowLogits(context, gather(reshape(hidden, [b * s, w]), rows))],
+    ["logits", vocabularyLogits(context, gather(reshape(hidden, [b * s, w]), rows))],
   ]);
   layers.forEach(({ k, v }, i) => {
     outputs.set(`kv_k/${i}`, k);
@@ -94,14 +85,20 @@ export function buildFastDecodeModel(
   const outputs = new Map<string, Value>();
   let x = embedTokens(context, token); // [b, 1, w]
   for (let layer = 0; layer < depth; layer++) {
-    const cached = (name: string) => input(graph, `${name}/${layer}`, "float32", [b, t, numKvHeads, headDim]);
+    const cached = (name: string, dtype: DType) =>
+      input(graph, `${name}/${layer}`, dtype, [b, t, numKvHeads, headDim]);
     x = vlmLayer(context, layer, x, rope, ({ q, k, v }) => {
       outputs.set(`new_k/${layer}`, k);
       outputs.set(`new_v/${layer}`, v);
-      return attention(q, concat([cached("kv_k"), k], 1), concat([cached("kv_v"), v], 1), bias);
+      return attention(
+        q,
+        concat([cached("kv_k", k.dtype), k], 1),
+        concat([cached("kv_v", v.dtype), v], 1),
+        bias,
+      );
     });
   }
-  outputs.set("logits", rowLogits(context, reshape(x, [b, width])));
+  outputs.set("logits", vocabularyLogits(context, reshape(x, [b, width])));
   return { context, outputs };
 }
 

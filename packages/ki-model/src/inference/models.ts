@@ -4,12 +4,12 @@
  */
 import { configModelType, type ModelConfig } from "@insula/model-types";
 import { input, type SerializedModel, serialize, type Value } from "@insula/onnx-grad";
-import { createModelContext, type ModelContext } from "../model/context.js";
+import { createModelContext, type ModelContext, type PrecisionOptions } from "../model/context.js";
 import { embedPrefix, prefixGeometry, runPrefix, textInputs } from "../model/prefix.js";
 import { embedSuffix, runSuffix, suffixGeometry, velocity } from "../model/suffix.js";
 
 /** The shapes of inference graphs that the configuration leaves open; they are static. */
-export interface InferenceOptions {
+export interface InferenceOptions extends PrecisionOptions {
   batchSize: number;
   /** Cameras in the graph, in token order; default all of the configuration. */
   imageKeys?: readonly string[];
@@ -21,7 +21,10 @@ export interface BuiltModel {
   outputs: Map<string, Value>;
 }
 
-/** `prefix_model`: images and text → `kv_k/i`, `kv_v/i` `[b, s, kv, h]` and `prefix_mask` bool `[b, s]`. */
+/**
+ * `prefix_model`: images and text → `kv_k/i` (float32), `kv_v/i` (compute type) `[b, s, kv, h]` and `prefix_mask` bool
+ * `[b, s]`.
+ */
 export function buildPrefixModel(config: ModelConfig, options: InferenceOptions): BuiltModel {
   const context = createModelContext(config, options);
   const prefix = embedPrefix(context, textInputs(context, false));
@@ -49,7 +52,7 @@ export function buildDenoiseModel(config: ModelConfig, options: InferenceOptions
   const promptValid = input(graph, "prefix_mask", "bool", [b, s]);
   const layers = Array.from({ length: depth }, (_, i) => ({
     k: input(graph, `kv_k/${i}`, "float32", [b, s, numKvHeads, headDim]),
-    v: input(graph, `kv_v/${i}`, "float32", [b, s, numKvHeads, headDim]),
+    v: input(graph, `kv_v/${i}`, context.computeType, [b, s, numKvHeads, headDim]),
   }));
   const suffix = embedSuffix(context, { xT, time, ...(state ? { state } : {}) });
   const { hidden } = runSuffix(context, suffix, layers, suffixGeometry(promptValid, suffix));

@@ -16,6 +16,8 @@ import {
   gather,
   input,
   lessOrEqual,
+  matmul,
+  matrixTranspose,
   mul,
   reshape,
   split,
@@ -28,11 +30,12 @@ import type { ModelContext } from "./context.js";
 import { feedForward, type KeysValues, layerNormPath, projectOut, projectQkv } from "./gemma.js";
 import { rmsNorm } from "./linear.js";
 import { type RopeTables, ropeTables } from "./rope.js";
+import { type Rows, takeRows } from "./rows.js";
 import { normalizePixels, siglip } from "./siglip.js";
 
 /** The VLM's input sequence: s = cameras · patches + maxTokenLen. */
 export interface PrefixTokens {
-  /** `[b, s, vlmWidth]` */
+  /** `[b, s, vlmWidth]`, of the compute type */
   embed: Value;
   /** bool `[b, s]`: camera exists, token is real. */
   valid: Value;
@@ -63,11 +66,9 @@ export function textInputs({ graph, batchSize, config }: ModelContext, withAr: b
 }
 
 /** Rows of the embedding table times √width, `[…ids, width]`. */
-export function embedTokens({ param, config }: ModelContext, ids: Value): Value {
-  return mul(
-    gather(param("PaliGemma/llm/embedder/input_embedding"), cast(ids, "int64")),
-    Math.sqrt(config.vlm.width),
-  );
+export function embedTokens({ param, config, computeType }: ModelContext, ids: Value): Value {
+  const rows = gather(param("PaliGemma/llm/embedder/input_embedding"), cast(ids, "int64"));
+  return cast(mul(cast(rows, "float32"), Math.sqrt(config.vlm.width)), computeType);
 }
 
 /** Declare the image inputs and embed images and text (openpi `embed_prefix`). */
@@ -119,6 +120,7 @@ export function prefixGeometry({ valid, ar }: Pick<PrefixTokens, "valid" | "ar">
 /**
  * One pre-norm Gemma layer of the VLM; `attend` does the attention with whatever keys and values there are.
  * @param x `[b, t, vlmWidth]`
+ * @param rows the only rows of the result that are wanted; keys and values are of all
  */
 export function vlmLayer(
   context: ModelContext,
@@ -126,14 +128,15 @@ export function vlmLayer(
   x: Value,
   rope: RopeTables,
   attend: (own: KeysValues & { q: Value }) => Value,
+  rows?: Rows,
 ): Value {
   const { graph, config } = context;
   return withScope(graph, `layer${layer}`, () => {
     const before = rmsNorm(context, layerNormPath("pre_attention_norm", ""), x, layer);
-    const own = projectQkv(context, config.vlm, "", layer, before, rope);
-    const y = add(x, projectOut(context, "", layer, attend(own)));
+    const own = projectQkv(context, config.vlm, "", layer, before, rope, rows);
+    const y = add(rows ? takeRows(x, rows) : x, projectOut(context, "", layer, attend(own)));
     const normal = rmsNorm(context, layerNormPath("pre_ffw_norm", ""), y, layer);
-    return add(y, feedForward(context, config.vlm, "", layer, normal));
+    return add(y, feedForward(context, "", layer, normal));
   });
 }
 
@@ -142,6 +145,17 @@ export interface PrefixResult {
   layers: readonly KeysValues[];
   /** `[b, s, vlmWidth]` */
   hidden: Value;
+  /** The rows that were asked for, `[b, r, vlmWidth]`; all, when none were named. */
+  rows: Value;
+}
+
+/** How to run the VLM. */
+export interface PrefixOptions {
+  rematerialize?: boolean;
+  /** Prefix of the values' names. */
+  scope?: string;
+  /** Rows of the last hidden state that are read: the last layer computes no others unless `hidden` is used. */
+  rows?: Rows;
 }
 
 /** Run Gemma over the sequence. */
@@ -149,24 +163,43 @@ export function runPrefix(
   context: ModelContext,
   embed: Value,
   geometry: Pick<PrefixGeometry, "visible" | "positions">,
-  { rematerialize = false, scope = "vlm" }: { rematerialize?: boolean; scope?: string } = {},
+  { rematerialize = false, scope = "vlm", rows }: PrefixOptions = {},
 ): PrefixResult {
   const { graph, config } = context;
   const layers: KeysValues[] = [];
   return withScope(graph, scope, () => {
     const bias = maskBias(geometry.visible);
     const rope = ropeTables(cast(geometry.positions, "float32"), config.vlm.headDim);
+    const run = (layer: number, x: Value, wanted?: Rows) => {
+      const mask = wanted ? maskBias(takeRows(geometry.visible, wanted)) : bias;
+      const body = () =>
+        vlmLayer(
+          context,
+          layer,
+          x,
+          rope,
+          ({ q, k, v }) => {
+            layers[layer] = { k, v };
+            return attention(q, k, v, mask);
+          },
+          wanted,
+        );
+      return rematerialize ? checkpoint(graph, `${scope}/layer${layer}`, body) : body();
+    };
+    let before = embed;
     let x = embed;
     for (let layer = 0; layer < config.vlm.depth; layer++) {
-      const body = () =>
-        vlmLayer(context, layer, x, rope, ({ q, k, v }) => {
-          layers.push({ k, v });
-          return attention(q, k, v, bias);
-        });
-      x = rematerialize ? checkpoint(graph, `${scope}/layer${layer}`, body) : body();
+      before = x;
+      x = run(layer, x);
     }
-    return { layers, hidden: x };
+    return { layers, hidden: x, rows: rows ? run(config.vlm.depth - 1, before, rows) : x };
   });
+}
+
+/** float32 logits `[…, vocab]` of hidden rows `[…, vlmWidth]` before the final norm: the embedding, transposed. */
+export function vocabularyLogits(context: ModelContext, hidden: Value): Value {
+  const table = context.weight("PaliGemma/llm/embedder/input_embedding");
+  return matmul(cast(finalNorm(context, hidden), "float32"), matrixTranspose(table));
 }
 
 /** The VLM's final norm. */

@@ -2,7 +2,19 @@
  * @file Rotary position embedding (arXiv:2104.09864) in Gemma's half-split form (openpi `models/gemma.py`
  * `_apply_rope`): max wavelength 10 000, angles in float32.
  */
-import { add, concat, constant, cos, mul, reshape, sin, split, sub, type Value } from "@insula/onnx-grad";
+import {
+  add,
+  cast,
+  concat,
+  constant,
+  cos,
+  mul,
+  reshape,
+  sin,
+  split,
+  sub,
+  type Value,
+} from "@insula/onnx-grad";
 
 /** Cosine and sine tables, `[b, t, 1, headDim/2]` each. */
 export interface RopeTables {
@@ -25,9 +37,9 @@ export function scaleTables(tables: RopeTables, factor: number): RopeTables {
   return { cos: mul(tables.cos, factor), sin: mul(tables.sin, factor) };
 }
 
-/** Rotate `x` `[b, t, heads, headDim]`. */
+/** Rotate `x` `[b, t, heads, headDim]`, to float32. */
 export function applyRope(x: Value, { cos: c, sin: s }: RopeTables): Value {
   const half = x.shape[3]! / 2;
-  const [a, b] = split(x, [half, half], 3) as [Value, Value];
+  const [a, b] = split(cast(x, "float32"), [half, half], 3) as [Value, Value];
   return concat([sub(mul(a, c), mul(b, s)), add(mul(b, c), mul(a, s))], 3);
 }

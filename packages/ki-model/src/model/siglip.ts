@@ -9,7 +9,6 @@ import {
   div,
   geluTanh,
   layerNorm,
-  matmul,
   mul,
   reshape,
   sub,
@@ -31,10 +30,10 @@ export function normalizePixels(image: Value): Value {
 /**
  * Images → tokens.
  * @param images `[n, size, size, 3]`, float32 in −1…1
- * @returns `[n, patches, vlmWidth]`
+ * @returns `[n, patches, vlmWidth]`, of the compute type
  */
 export function siglip(context: ModelContext, images: Value): Value {
-  const { config, param, tap, graph } = context;
+  const { config, weight, tap, graph, computeType } = context;
   const { width, depth, patchSize: p } = config.siglip;
   return withScope(graph, "siglip", () => {
     const n = images.shape[0]!;
@@ -42,9 +41,10 @@ export function siglip(context: ModelContext, images: Value): Value {
     // A convolution with stride = kernel is a product of flattened patches.
     const grid = transpose(reshape(images, [n, side, p, side, p, 3]), [0, 1, 3, 2, 4, 5]);
     const patches = reshape(grid, [n, side * side, p * p * 3]);
-    const stem = add(matmul(patches, param(`${AT}/embedding/kernel`)), param(`${AT}/embedding/bias`));
+    const stem = linear(context, `${AT}/embedding`, patches);
     tap("siglip/stem", reshape(stem, [n, side, side, width]));
-    let x = tap("siglip/with_posemb", add(stem, param(`${AT}/pos_embedding`)));
+    const placed = tap("siglip/with_posemb", add(stem, weight(`${AT}/pos_embedding`)));
+    let x = cast(placed, computeType);
     for (let layer = 0; layer < depth; layer++) x = block(context, x, layer);
     const encoded = tap("siglip/encoded", layerNormAt(context, `${AT}/Transformer/encoder_norm`, x));
     return tap("siglip/logits", linear(context, `${AT}/head`, encoded));
@@ -73,8 +73,10 @@ function block(context: ModelContext, x: Value, layer: number): Value {
   });
 }
 
-function layerNormAt({ param }: ModelContext, path: string, x: Value, layer?: number): Value {
-  return layerNorm(x, param(`${path}/scale`, layer), param(`${path}/bias`, layer), 1e-6);
+/** Layer norm in float32, between x's type and x's type. */
+function layerNormAt({ weight }: ModelContext, path: string, x: Value, layer?: number): Value {
+  const scale = weight(`${path}/scale`, layer);
+  return cast(layerNorm(cast(x, "float32"), scale, weight(`${path}/bias`, layer), 1e-6), x.dtype);
 }
 
 /** Bidirectional multi-head attention without a mask. x `[n, t, w]`. */
@@ -89,9 +91,10 @@ function selfAttention(context: ModelContext, x: Value, layer: number): Value {
       numHeads,
       head,
     ]);
-  const q = transpose(mul(project("query"), 1 / Math.sqrt(head)), [0, 2, 1, 3]); // [n, heads, t, head]
-  const k = transpose(project("key"), [0, 2, 1, 3]);
-  const v = transpose(project("value"), [0, 2, 1, 3]);
+  const heads = (y: Value) => transpose(y, [0, 2, 1, 3]); // [n, heads, t, head]
+  const q = heads(mul(cast(project("query"), "float32"), 1 / Math.sqrt(head)));
+  const k = heads(cast(project("key"), "float32"));
+  const v = heads(project("value"));
   const y = attend(q, k, v); // [n, heads, t, head]
   const merged = reshape(transpose(y, [0, 2, 1, 3]), [n, t, width]);
   return linear(context, `${BLOCK}/MultiHeadDotProductAttention_0/out`, merged, layer);

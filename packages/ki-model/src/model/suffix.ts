@@ -118,7 +118,7 @@ export function runSuffix(
   return withScope(graph, "expert", () => {
     const bias = maskBias(geometry.visible);
     const rope = ropeTables(cast(geometry.positions, "float32"), config.expert.headDim);
-    let x = tokens.embed;
+    let x = cast(tokens.embed, context.computeType);
     for (let layer = 0; layer < config.expert.depth; layer++) {
       const body = () =>
         withScope(graph, `layer${layer}`, () => {
@@ -133,11 +133,11 @@ export function runSuffix(
             attn.gate,
           );
           const ffw = norm(layerNormPath("pre_ffw_norm", "_1"), y, layer);
-          return residual(y, feedForward(context, config.expert, "_1", layer, ffw.y), ffw.gate);
+          return residual(y, feedForward(context, "_1", layer, ffw.y), ffw.gate);
         });
       x = rematerialize ? checkpoint(graph, `expert/layer${layer}`, body) : body();
     }
-    return { hidden: norm("PaliGemma/llm/final_norm_1", x).y, layers };
+    return { hidden: cast(norm("PaliGemma/llm/final_norm_1", x).y, "float32"), layers };
   });
 }
 

@@ -4,8 +4,7 @@
  *
  * In files the layers of a stack are one tensor with the layer as axis 0. In the graph every layer has its own
  * parameter, laid out so that its product is one plain GEMM with no Transpose: `q_einsum [n, d, h]` becomes
- * `[d, n·h]`, the two halves of `gating_einsum` stand side by side. Both are permutations of the same numbers,
- * so AdamW, EMA and norms do not see the difference.
+ * `[d, n·h]`. That is a permutation of the same numbers, so AdamW, EMA and norms do not see the difference.
  */
 import {
   configModelType,
@@ -214,8 +213,6 @@ function gemmaBlock(
     {
       path: `${at}/mlp${suffix}/gating_einsum`,
       fileShape: [2, d, mlpDim],
-      perm: [1, 0, 2],
-      shape: [d, 2 * mlpDim],
       init: lecun(d),
     },
     { path: `${at}/mlp${suffix}/linear`, fileShape: [mlpDim, d], init: lecun(mlpDim) },

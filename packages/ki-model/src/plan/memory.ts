@@ -19,7 +19,7 @@ export interface PlanBytes {
   /** First and second moments. */
   moments: number;
   ema: number;
-  /** The most that values inside of the training graph take at once; of all text buckets together. */
+  /** The most that values inside of the training graph take at once, at the text length that takes most. */
   activations: number;
   /** The part of the activations that is as wide as the vocabulary. */
   logits: number;
@@ -70,12 +70,12 @@ function planGraphs(config: ModelConfig, options: ArtifactOptions): MemoryPlan {
   const step = cost(training.context.graph, training.outputs.values());
   let { constantBytes: constants } = step;
   let activations = step.peak.arenaBytes;
-  // Every bucket's session keeps an arena of its own.
+  // Buckets run in turns and share an arena.
   for (const length of options.tokenBuckets ?? []) {
     const lossRows = Math.min(options.lossRows ?? length - 1, length - 1);
     const bucket = buildTrainingModel({ ...config, maxTokenLen: length }, { ...options, lossRows });
     const { peak, constantBytes } = cost(bucket.context.graph, bucket.outputs.values());
-    activations += peak.arenaBytes;
+    activations = Math.max(activations, peak.arenaBytes);
     constants += constantBytes;
   }
   const update = optimizerCost(config, options, training.trainable);

@@ -6,7 +6,6 @@ import {
   createSession,
   type DeviceTensor,
   type Session,
-  type SessionMemory,
   type SessionOptions,
 } from "@insula/ort-session";
 
@@ -34,18 +33,4 @@ export async function openBound(
     await session.release();
     throw error;
   }
-}
-
-/** The sum over sessions, for those that know; undefined when none does. */
-export function totalMemory(sessions: readonly BoundSession[]): SessionMemory | undefined {
-  const known = sessions.flatMap(({ session }) => session.memory() ?? []);
-  if (known.length === 0) return undefined;
-  const sum = (key: keyof SessionMemory) => known.reduce((total, memory) => total + memory[key], 0);
-  return {
-    inUse: sum("inUse"),
-    peak: sum("peak"),
-    reserved: sum("reserved"),
-    largest: Math.max(...known.map((memory) => memory.largest)),
-    allocations: sum("allocations"),
-  };
 }

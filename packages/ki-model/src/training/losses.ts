@@ -31,7 +31,7 @@ import {
   textInputs,
 } from "../model/prefix.js";
 import { embedSuffix, runSuffix, suffixGeometry, velocity } from "../model/suffix.js";
-import { fastLoss, textLogits } from "./fast-loss.js";
+import { fastLoss, fastTargets, textLogits } from "./fast-loss.js";
 import { flowInputs, flowLoss } from "./flow-loss.js";
 
 /** What the forward pass costs in memory, and whether it insulates; all else is the model's configuration. */
@@ -71,7 +71,19 @@ function flowLosses(context: ModelContext, options: LossOptions): Losses {
 
   const prefix = embedPrefix(context, text);
   const geometry = prefixGeometry(prefix);
-  const vlm = runPrefix(context, prefix.embed, geometry, { rematerialize });
+  const targets =
+    lossMask &&
+    fastTargets(context, {
+      tokens: text.tokens,
+      lossMask,
+      textStart: prefix.textStart,
+      length: prefix.embed.shape[1]!,
+      bound: lossRows,
+    });
+  const vlm = runPrefix(context, prefix.embed, geometry, {
+    rematerialize,
+    ...(targets ? { rows: targets.rows } : {}),
+  });
   tapGeometry(context, "vlm", geometry);
   tap("prefix_out", finalNorm(context, vlm.hidden));
 
@@ -92,15 +104,9 @@ function flowLosses(context: ModelContext, options: LossOptions): Losses {
   });
   tap("suffix_out", expert.hidden);
   const action = flowLoss(context, velocity(context, expert.hidden), flow);
-  if (!lossMask) return { total: action, action_loss: action };
+  if (!targets) return { total: action, action_loss: action };
 
-  const fast = fastLoss(context, {
-    hidden: vlm.hidden,
-    tokens: text.tokens,
-    lossMask,
-    textStart: prefix.textStart,
-    rows: lossRows,
-  });
+  const fast = fastLoss(context, vlm.rows, targets);
   tap("logits", textLogits(context, vlm.hidden, prefix.textStart));
   return {
     total: add(action, mul(fast.loss, config.kiFastTokenLossWeight)),
@@ -151,21 +157,23 @@ function autoregressiveLosses(
     [b, s],
   );
   const visible = slice(slice(whole.visible, 0, s, 1), 0, s, 2);
-  const { hidden } = runPrefix(
-    context,
-    slice(prefix.embed, 0, s, 1),
-    { visible, positions },
-    { rematerialize },
-  );
-  tap("pre_logits", finalNorm(context, hidden));
-  tap("logits", textLogits(context, hidden, prefix.textStart));
-  const fast = fastLoss(context, {
-    hidden,
+  const targets = fastTargets(context, {
     tokens: text.tokens,
     lossMask,
     textStart: prefix.textStart,
-    rows: lossRows ?? config.maxTokenLen - 1,
+    length: s,
+    bound: lossRows ?? config.maxTokenLen - 1,
   });
+  // The last token predicts nothing: the sequence ends one earlier.
+  const { hidden, rows } = runPrefix(
+    context,
+    slice(prefix.embed, 0, s, 1),
+    { visible, positions },
+    { rematerialize, rows: targets.rows },
+  );
+  tap("pre_logits", finalNorm(context, hidden));
+  tap("logits", textLogits(context, hidden, prefix.textStart));
+  const fast = fastLoss(context, rows, targets);
   return { total: fast.loss, fast_loss: fast.loss, fast_accuracy: fast.accuracy };
 }
 

@@ -4,6 +4,9 @@
  *
  * Every parameter's new value depends on all gradients (through the joint norm), and nothing but its own update
  * reads the old value, so each output may be written over the input it replaces; the builder asserts it.
+ *
+ * The formulas are arranged for few passes over memory: every factor that is one number per step is multiplied in
+ * advance. A step whose gradient is not finite leaves parameters, moments and average exactly as they were.
  */
 import {
   add,
@@ -14,8 +17,9 @@ import {
   type Graph,
   input,
   less,
+  lessOrEqual,
   mul,
-  reduceSum,
+  reduceSumSquare,
   scalar,
   sqrt,
   sub,
@@ -37,7 +41,12 @@ export interface OptimizerOptions {
   clipGradientNorm: number;
   /** Decay of the running average of the parameters; null: no average. */
   emaDecay: number | null;
+  /** The gradients come multiplied by the input `loss_scale`, as float16 compute needs it. */
+  lossScaling?: boolean;
 }
+
+/** Everything finite is at most this. */
+const FLOAT32_MAX = 3.4028234663852886e38;
 
 /** openpi's AdamW defaults. */
 export const DEFAULT_OPTIMIZER: OptimizerOptions = {
@@ -57,17 +66,19 @@ export type Trainable = Pick<ParamSpec, "name" | "path" | "shape" | "group">;
  *
  * Inputs: per parameter its name, `grad/…`, `mu/…`, `nu/…` and with EMA `ema/…`; scalars `lr` and `step` (the
  * number of this update, from 1). Outputs: `new/…` for each of the first, third, fourth and fifth, and
- * `grad_norm`, `grad_norm_vlm`, `grad_norm_expert` (before the clip) and `param_norm` (of the new kernels). A `new/…` may be
- * written over the input that it replaces.
+ * `grad_norm`, `grad_norm_vlm`, `grad_norm_expert` (before the clip, of the unscaled
+ * gradient) and `param_norm` (of the new kernels). A `new/…` may be written over the input that it replaces. When
+ * `grad_norm` is not finite, every `new/…` equals what it replaces.
  */
 export function buildOptimizer(
   params: readonly Trainable[],
   options: OptimizerOptions,
 ): { graph: Graph; outputs: Map<string, Value> } {
   const graph = createGraph();
-  const { b1, b2, eps, weightDecay, clipGradientNorm, emaDecay } = options;
+  const { b1, b2, eps, weightDecay, clipGradientNorm, emaDecay, lossScaling = false } = options;
   const lr = input(graph, "lr", "float32", []);
   const step = input(graph, "step", "float32", []);
+  const unscale = lossScaling ? div(1, input(graph, "loss_scale", "float32", [])) : scalar(graph, 1);
   const outputs = new Map<string, Value>();
   const replaced = new Map<string, Value>();
   const update = (old: Value, next: Value) => {
@@ -82,33 +93,40 @@ export function buildOptimizer(
     const known = squares.get(group);
     squares.set(group, known ? add(known, square) : square);
   });
-  const norm = sqrt([...squares.values()].reduce((a, b) => add(a, b)));
+  const norm = mul(sqrt([...squares.values()].reduce((a, b) => add(a, b))), unscale);
   outputs.set("grad_norm", norm);
-  for (const [group, square] of squares) outputs.set(`grad_norm_${group}`, sqrt(square));
-  const clip = where(
-    less(norm, clipGradientNorm),
-    scalar(graph, 1),
-    div(scalar(graph, clipGradientNorm), norm),
-  );
+  for (const [group, square] of squares) outputs.set(`grad_norm_${group}`, mul(sqrt(square), unscale));
 
+  const finite = lessOrEqual(norm, FLOAT32_MAX); // false for NaN, too
+  const unlessSkipped = (value: Value | number, skipped: number) =>
+    where(finite, typeof value === "number" ? scalar(graph, value) : value, skipped);
+  const clip = where(less(norm, clipGradientNorm), scalar(graph, 1), div(clipGradientNorm, norm));
+  const factor = unlessSkipped(mul(clip, unscale), 0);
+  const [decay1, decay2] = [unlessSkipped(b1, 1), unlessSkipped(b2, 1)];
+  // μ̂/(√ν̂ + ε) = μ·(√c₂/c₁) / (√ν + ε·√c₂), c = 1 − βᵗ
   const correction = (beta: number) => sub(1, exp(mul(step, Math.log(beta))));
-  const [c1, c2] = [correction(b1), correction(b2)];
+  const root2 = sqrt(correction(b2));
+  const epsilon = mul(root2, eps);
+  const rate = unlessSkipped(mul(lr, div(root2, correction(b1))), 0);
+  const shrink = sub(1, unlessSkipped(mul(lr, weightDecay), 0));
+  const average =
+    emaDecay === null ? undefined : ([unlessSkipped(emaDecay, 1), unlessSkipped(1 - emaDecay, 0)] as const);
+
   let kernels: Value | undefined;
   params.forEach((p, i) => {
     const param = input(graph, p.name, "float32", p.shape);
     const mu = input(graph, `mu/${p.name}`, "float32", p.shape);
     const nu = input(graph, `nu/${p.name}`, "float32", p.shape);
-    const g = mul(grads[i]!, clip);
-    const newMu = add(mul(mu, b1), mul(g, 1 - b1));
-    const newNu = add(mul(nu, b2), mul(mul(g, g), 1 - b2));
-    const direction = add(div(div(newMu, c1), add(sqrt(div(newNu, c2)), eps)), mul(param, weightDecay));
-    const next = sub(param, mul(direction, lr));
+    const g = mul(where(finite, grads[i]!, 0), factor);
+    const newMu = add(mul(mu, decay1), mul(g, 1 - b1));
+    const newNu = add(mul(nu, decay2), mul(mul(g, g), 1 - b2));
+    const next = sub(mul(param, shrink), div(mul(newMu, rate), add(sqrt(newNu), epsilon)));
     update(param, next);
     update(mu, newMu);
     update(nu, newNu);
-    if (emaDecay !== null) {
+    if (average) {
       const ema = input(graph, `ema/${p.name}`, "float32", p.shape);
-      update(ema, add(mul(ema, emaDecay), mul(next, 1 - emaDecay)));
+      update(ema, add(mul(ema, average[0]), mul(next, average[1])));
     }
     if (isKernel(p)) {
       const square = sumSquares(next);
@@ -121,8 +139,8 @@ export function buildOptimizer(
 }
 
 function sumSquares(x: Value): Value {
-  return reduceSum(
-    mul(x, x),
+  return reduceSumSquare(
+    x,
     x.shape.map((_, i) => i),
   );
 }

@@ -7,7 +7,9 @@ import {
   type Binding,
   createSession,
   type DeviceTensor,
+  parseDevice,
   type Session,
+  type SessionMemory,
   type Tensor,
   tensor,
 } from "@insula/ort-session";
@@ -31,8 +33,9 @@ import type {
   TrainBatch,
   TrainSession,
 } from "../train-session.js";
-import { type BoundSession, openBound, totalMemory } from "./bound-session.js";
+import { type BoundSession, openBound } from "./bound-session.js";
 import { createBuckets } from "./buckets.js";
+import { INITIAL_LOSS_SCALE, type LossScale, nextLossScale } from "./loss-scale.js";
 import { placeState, type StateTensors } from "./state-tensors.js";
 
 /** What to train: an artifact, and the parameters to start from, all of the model's under openpi's names. */
@@ -40,9 +43,6 @@ export interface TrainSessionOptions extends ExecutionOptions {
   artifact: Artifact;
   params: ParamTree;
 }
-
-/** ONNX Runtime must not undo rematerialisation by merging the recomputed nodes with the first ones. */
-const KEEP_RECOMPUTATION = ["CommonSubexpressionElimination"];
 
 /**
  * Start training from `params` with zero moments.
@@ -60,14 +60,17 @@ export async function createTrainSession({
   const graph = toGraphParams(specs, params);
   const trainable = specs.filter((_, i) => manifest.params[i]!.trainable);
   const execution = executionOptions(given);
-  const sessionOptions = {
-    ...execution,
-    ...(options.rematerialize ? { disabledOptimizers: KEEP_RECOMPUTATION } : {}),
-  };
+  // Buckets, optimizer and evaluation run in turns.
+  const sessionOptions = { ...execution, sharedArena: true };
   const { emaDecay } = options.optimizer;
   const [tensors, optimizer] = await makeAll<[StateTensors, Session]>([
-    placeState(specs, trainable, graph, { ...execution, emaDecay }),
-    createSession(models["optimizer_model"]!, sessionOptions),
+    placeState(specs, trainable, graph, {
+      ...execution,
+      emaDecay,
+      stored: new Set(manifest.params.filter((p) => p.dtype === "bfloat16").map((p) => p.name)),
+    }),
+    // Every node of it is needed as it stands; looking for more takes ONNX Runtime longer than all the rest.
+    createSession(models["optimizer_model"]!, { ...sessionOptions, optimizationLevel: "none" }),
   ]);
   let update: Binding;
   try {
@@ -84,10 +87,11 @@ export async function createTrainSession({
   const training = createBuckets(artifact, open);
   let evaluation: BoundSession | undefined;
   let step = 0;
+  let lossScale = options.optimizer.lossScaling ? INITIAL_LOSS_SCALE : undefined;
 
   const isParam = (name: string) => tensors.weights.byName.has(name);
   const run = ({ session, run }: BoundSession, batch: TrainBatch, draws: FlowDraws) =>
-    run(pickFeeds(session.inputs, trainFeeds(batch, draws), isParam));
+    run(pickFeeds(session.inputs, { ...trainFeeds(batch, draws), ...scaleFeed(lossScale) }, isParam));
 
   return {
     async step(batch, draws, lr) {
@@ -98,35 +102,41 @@ export async function createTrainSession({
       const norms = await update.run({
         lr: tensor(Float32Array.of(lr), []),
         step: tensor(Float32Array.of(step), []),
+        ...scaleFeed(lossScale),
       });
-      return {
+      const metrics = {
         ...losses,
         lr,
         ...readScalars(norms, ["grad_norm", "grad_norm_vlm", "grad_norm_expert", "param_norm"]),
+        ...(lossScale ? { loss_scale: lossScale.scale } : {}),
       } as StepMetrics;
+      const skipped = !Number.isFinite(metrics.grad_norm);
+      if (lossScale) lossScale = nextLossScale(lossScale, skipped);
+      return skipped ? { ...metrics, skipped: 1 } : metrics;
     },
     async evaluate(batch, draws) {
       checkLossRows(artifact, batch);
       evaluation ??= await open("eval_model");
       return readLosses(await run(evaluation, batch, draws));
     },
-    state: async () => ({ step, ...(await tensors.read()) }),
+    state: async () => ({ step, ...(await tensors.read()), ...(lossScale ? { lossScale } : {}) }),
     async restore(saved) {
       await tensors.write(saved);
       step = saved.step;
+      if (lossScale) lossScale = saved.lossScale ?? INITIAL_LOSS_SCALE;
     },
     memory() {
-      const [trained, evaluated] = [totalMemory(training.opened()), evaluation?.session.memory()];
-      const updated = optimizer.memory();
-      return {
-        tensors: tensors.bytes,
-        ...(trained ? { training: trained } : {}),
-        ...(evaluated ? { evaluation: evaluated } : {}),
-        ...(updated ? { optimizer: updated } : {}),
-      };
+      const sessions = [optimizer, ...[...training.opened(), evaluation].map((open) => open?.session)];
+      const all = sessions.flatMap((session) => session?.memory() ?? []);
+      const [arena] = parseDevice(execution.device ?? "cpu").type === "cpu" ? all : [totalMemory(all)];
+      return { tensors: tensors.bytes, ...(arena ? { arena } : {}) };
     },
     release: () => releaseAll([training, optimizer, evaluation, tensors]),
   };
+}
+
+function scaleFeed(lossScale: LossScale | undefined): Record<string, Tensor> {
+  return lossScale ? { loss_scale: tensor(Float32Array.of(lossScale.scale), []) } : {};
 }
 
 /** The optimizer's tensors, each also the place of its result: an update in place. */
@@ -147,6 +157,19 @@ function optimizerTensors(
     Object.assign(tied.outputs, bound(outputs, group, `new/${prefix}`));
   }
   return tied;
+}
+
+/** The sum of the sessions' arenas; undefined without any. */
+function totalMemory(all: readonly SessionMemory[]): SessionMemory | undefined {
+  if (all.length === 0) return undefined;
+  const sum = (key: keyof SessionMemory) => all.reduce((total, memory) => total + memory[key], 0);
+  return {
+    inUse: sum("inUse"),
+    peak: sum("peak"),
+    reserved: sum("reserved"),
+    largest: Math.max(...all.map((memory) => memory.largest)),
+    allocations: sum("allocations"),
+  };
 }
 
 /** A sample with more targets than the graph has rows for would lose some silently. */

@@ -4,6 +4,7 @@
  */
 import type { NdArray } from "@insula/model-types";
 import { type DeviceTensor, type Tensor, tensor, zerosTensor } from "@insula/ort-session";
+import { bf16ToFloat32, float32ToBf16 } from "@insula/safetensors";
 import {
   type DeviceTensors,
   type ExecutionOptions,
@@ -33,12 +34,17 @@ export interface StateTensors {
 /**
  * Place parameters on the device, with zero moments and an average that starts as the parameters.
  * @param graph every parameter in its graph layout; on the CPU these very arrays are updated from then on
+ * @param stored parameters that graphs take as bfloat16, by name: frozen ones
  */
 export async function placeState(
   specs: readonly ParamSpec[],
   trainable: readonly ParamSpec[],
   graph: ReadonlyMap<string, NdArray<Float32Array>>,
-  { emaDecay, ...options }: ExecutionOptions & { emaDecay: number | null },
+  {
+    emaDecay,
+    stored,
+    ...options
+  }: ExecutionOptions & { emaDecay: number | null; stored: ReadonlySet<string> },
 ): Promise<StateTensors> {
   const zeros = () =>
     placeTensors(
@@ -49,6 +55,7 @@ export async function placeState(
     placeTensors(
       each(which, ({ name }) => {
         const { data, shape } = graph.get(name)!;
+        if (stored.has(name)) return tensor(float32ToBf16(data), shape, "bfloat16");
         return tensor(copy ? data.slice() : data, shape);
       }),
       options,
@@ -99,8 +106,8 @@ function* each(
   for (const spec of specs) yield [spec.name, make(spec)];
 }
 
-function bytesOf({ shape }: DeviceTensor): number {
-  return shape.reduce((n, size) => n * size, 4);
+function bytesOf({ shape, type }: DeviceTensor): number {
+  return shape.reduce((n, size) => n * size, type === "bfloat16" ? 2 : 4);
 }
 
 /** One file tensor at a time, so that host memory holds the tree and no second copy of it. */
@@ -115,7 +122,7 @@ async function readTree(
     const read = new Map<string, Tensor>();
     for (const { name } of stack) {
       const found = tensors.get(name);
-      if (found) read.set(name, await found.read());
+      if (found) read.set(name, widened(await found.read()));
     }
     for (const [path, array] of toFileParams(stack, read)) tree.set(path, array);
   }
@@ -125,5 +132,22 @@ async function readTree(
 /** Write those of the tree's tensors that `into` has. */
 async function writeTree(specs: readonly ParamSpec[], tree: ParamTree, into: DeviceTensors): Promise<void> {
   for (const [name, { data, shape }] of toGraphParams(specs, tree))
-    await into.byName.get(name)?.write(tensor(data, shape));
+    await writeTensor(into.byName.get(name), data, shape);
+}
+
+async function writeTensor(
+  into: DeviceTensor | undefined,
+  data: Float32Array,
+  shape: readonly number[],
+): Promise<void> {
+  await into?.write(
+    into.type === "bfloat16" ? tensor(float32ToBf16(data), shape, "bfloat16") : tensor(data, shape),
+  );
+}
+
+/** Files hold float32, whatever the device holds. */
+function widened(stored: Tensor): Tensor {
+  return stored.type === "bfloat16"
+    ? tensor(bf16ToFloat32(stored.data as Uint16Array), stored.shape)
+    : stored;
 }

@@ -8,6 +8,7 @@ import { matmul, matrixTranspose } from "./matmul.js";
 import { reduceSum } from "./reduce.js";
 import { reshape } from "./shape.js";
 import { softmax } from "./softmax.js";
+import { cast } from "./unary.js";
 
 /** A mask, added to the scores. */
 export interface AttentionBias {
@@ -24,7 +25,8 @@ export interface AttentionBias {
  * not as the scores, so two passes over the score matrix are saved. No gradient flows to the bias.
  * @param q `[…, m, h]`, scaled
  * @param k `[…, t, h]`
- * @param v `[…, t, h]`
+ * @param v `[…, t, h]`; where its type is a shorter one than that of q and k, so is that of the probabilities and of the
+ *   result, and scores and softmax are in the type of q and k
  * @param bias added to the scores; absent: everything is visible
  * @returns `[…, m, h]`
  */
@@ -33,11 +35,13 @@ export function attend(q: Value, k: Value, v: Value, bias?: AttentionBias): Valu
   const masked = bias
     ? reshape(softmax(add(reshape(scores, bias.shape), bias.value)), scores.shape)
     : softmax(scores);
-  const out = matmul(masked, v);
-  return customVjp(out, [q, k, v], [q, k, v, masked, out], ({ saved, grad }) => {
+  const p = cast(masked, v.dtype);
+  const out = matmul(p, v);
+  return customVjp(out, [q, k, v], [q, k, v, p, out], ({ saved, grad }) => {
     const [query, key, value, p, y] = saved as [Value, Value, Value, Value, Value];
-    const rowSums = reduceSum(mul(grad, y), [-1], true); // […, m, 1]
-    const dScores = mul(p, sub(matmul(grad, matrixTranspose(value)), rowSums));
+    const precise = (x: Value) => cast(x, query.dtype);
+    const rowSums = reduceSum(mul(precise(grad), precise(y)), [-1], true); // […, m, 1]
+    const dScores = mul(precise(p), sub(precise(matmul(grad, matrixTranspose(value))), rowSums));
     return [matmul(dScores, key), matmul(matrixTranspose(dScores), query), matmul(matrixTranspose(p), grad)];
   });
 }

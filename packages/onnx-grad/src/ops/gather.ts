@@ -3,14 +3,22 @@
  */
 import { normalizeAxis } from "../axes.js";
 import { GraphError } from "../error.js";
-import { addOp, type OpRule, sameShape, show, type Value } from "../graph.js";
-import { reshape, zeros } from "./shape.js";
+import { addOp, type OpRule, sameShape, show, size, type Value } from "../graph.js";
+import { expand, reshape, zeros } from "./shape.js";
+import { cast } from "./unary.js";
 
 const GATHER: OpRule = {
   type: "Gather",
   vjp: ({ inputs, grads: [g] }) => {
     const [table, indices] = inputs as [Value, Value];
-    return [scatterAdd(zeros(table), reshape(indices, [...indices.shape, 1]), g!), undefined];
+    const width = size(table.shape.slice(1));
+    const count = size(indices.shape);
+    // Sums over repeated rows; ONNX Runtime adds no 16-bit floats by index on the CPU.
+    const dtype = table.dtype === "float64" ? table.dtype : "float32";
+    const base = zeros({ graph: table.graph, dtype, shape: [table.shape[0]!, width] }, g!);
+    const at = expand(reshape(indices, [count, 1]), [count, width]);
+    const sums = scatterAdd(base, at, reshape(cast(g!, dtype), [count, width]), 0);
+    return [cast(reshape(sums, table.shape), table.dtype), undefined];
   },
 };
 
@@ -22,39 +30,11 @@ export function gather(table: Value, indices: Value): Value {
   });
 }
 
-const SCATTER_ADD: OpRule = {
-  type: "ScatterND",
-  vjp: ({ inputs, grads: [g] }) => {
-    const [, indices] = inputs as [Value, Value];
-    return [g, undefined, gather(g!, reshape(indices, indices.shape.slice(0, -1)))];
-  },
-};
-
-/** `base` `[n, …]` with `updates` `[…i, …]` added at rows `indices` `[…i, 1]` (int64); repeated rows add up. */
-export function scatterAdd(base: Value, indices: Value, updates: Value): Value {
-  integer("ScatterND", indices);
-  if (indices.shape.at(-1) !== 1)
-    throw new GraphError("graph/shape", `ScatterND: indices ${show(indices.shape)}, expected […, 1]`);
-  const expected = [...indices.shape.slice(0, -1), ...base.shape.slice(1)];
-  if (updates.dtype !== base.dtype || !sameShape(updates.shape, expected)) {
-    throw new GraphError(
-      "graph/shape",
-      `ScatterND: updates ${updates.dtype}${show(updates.shape)}, expected ${base.dtype}${show(expected)}`,
-    );
-  }
-  return addOp(SCATTER_ADD, [base, indices, updates], base.dtype, base.shape, {
-    reduction: { string: "add" },
-  });
-}
-
 const GATHER_ELEMENTS: OpRule = {
   type: "GatherElements",
   vjp: ({ inputs, attributes, grads: [g] }) => {
     const [x, indices] = inputs as [Value, Value];
-    return [
-      scatterElementsAdd(zeros(x), indices, g!, (attributes["axis"] as { int: number }).int),
-      undefined,
-    ];
+    return [scatterAdd(zeros(x, g!), indices, g!, (attributes["axis"] as { int: number }).int), undefined];
   },
 };
 
@@ -71,7 +51,7 @@ export function gatherElements(x: Value, indices: Value, axis: number): Value {
   return addOp(GATHER_ELEMENTS, [x, indices], x.dtype, indices.shape, { axis: { int: a } });
 }
 
-const SCATTER_ELEMENTS: OpRule = {
+const SCATTER_ADD: OpRule = {
   type: "ScatterElements",
   vjp: ({ inputs, attributes, grads: [g] }) => {
     const [, indices] = inputs as [Value, Value];
@@ -79,10 +59,25 @@ const SCATTER_ELEMENTS: OpRule = {
   },
 };
 
-/** `base` with `updates` added at `indices` along `axis`. */
-function scatterElementsAdd(base: Value, indices: Value, updates: Value, axis: number): Value {
-  return addOp(SCATTER_ELEMENTS, [base, indices, updates], base.dtype, base.shape, {
-    axis: { int: axis },
+/**
+ * `base` with `updates` added along `axis` at `indices` (int64, as many as `updates`); repeated ones add up.
+ *
+ * By ScatterElements also where whole rows are added: ONNX Runtime's ScatterND adds on several threads and loses
+ * updates to repeated rows.
+ */
+export function scatterAdd(base: Value, indices: Value, updates: Value, axis: number): Value {
+  integer("ScatterElements", indices);
+  const a = normalizeAxis("ScatterElements", base, axis);
+  const fits = sameShape(updates.shape.toSpliced(a, 1), base.shape.toSpliced(a, 1));
+  if (updates.dtype !== base.dtype || !sameShape(indices.shape, updates.shape) || !fits) {
+    throw new GraphError(
+      "graph/shape",
+      `ScatterElements: indices ${show(indices.shape)} and updates ${updates.dtype}${show(updates.shape)} do not fit ` +
+        `${base.dtype}${show(base.shape)} along axis ${a}`,
+    );
+  }
+  return addOp(SCATTER_ADD, [base, indices, updates], base.dtype, base.shape, {
+    axis: { int: a },
     reduction: { string: "add" },
   });
 }

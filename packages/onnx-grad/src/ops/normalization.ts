@@ -19,7 +19,7 @@ const LAYER_NORM: OpRule = {
     // Mean and inverse deviation are float32 whatever x is.
     const [mean, invStd] = outputs.slice(1).map((s) => cast(s, x.dtype)) as [Value, Value];
     const normal = mul(sub(x, mean), invStd);
-    const scaled = mul(g ?? zeros(x), scale);
+    const scaled = mul(g ?? zeros(x, (gMean ?? gInvStd)!), scale);
     const centred = sub(
       sub(scaled, reduceMean(scaled, [-1], true)),
       mul(normal, reduceMean(mul(scaled, normal), [-1], true)),

@@ -28,6 +28,13 @@ const REDUCE_MEAN: OpRule = {
     return [expand(mul(reshape(g!, kept), 1 / count), x!.shape), undefined];
   },
 };
+const REDUCE_SUM_SQUARE: OpRule = {
+  type: "ReduceSumSquare",
+  vjp: ({ inputs: [x, axes], grads: [g] }) => [
+    mul(mul(x!, 2), reshape(g!, keep(x!.shape, axesOf(axes!)))),
+    undefined,
+  ],
+};
 const REDUCE_MAX: OpRule = { type: "ReduceMax" };
 
 function reduce(rule: OpRule, x: Value, axes: readonly number[], keepdims: boolean): Value {
@@ -41,6 +48,11 @@ function reduce(rule: OpRule, x: Value, axes: readonly number[], keepdims: boole
 /** Sum over `axes` (negative count from the end). */
 export function reduceSum(x: Value, axes: readonly number[], keepdims = false): Value {
   return reduce(REDUCE_SUM, x, axes, keepdims);
+}
+
+/** Sum of squares over `axes`, in one pass. */
+export function reduceSumSquare(x: Value, axes: readonly number[], keepdims = false): Value {
+  return axes.length === 0 ? mul(x, x) : reduce(REDUCE_SUM_SQUARE, x, axes, keepdims);
 }
 
 /** Mean over `axes`. */

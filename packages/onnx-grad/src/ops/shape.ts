@@ -4,17 +4,10 @@
 import { normalizeAxis } from "../axes.js";
 import { broadcastShapes, unbroadcast } from "../broadcast.js";
 import { GraphError } from "../error.js";
-import {
-  addNode,
-  addOp,
-  constant,
-  type OpRule,
-  sameShape,
-  scalar,
-  show,
-  size,
-  type Value,
-} from "../graph.js";
+import { addNode, addOp, constant, type OpRule, sameShape, show, size, type Value } from "../graph.js";
+import { sub } from "./elementwise.js";
+import { gather } from "./gather.js";
+import { cast } from "./unary.js";
 
 const RESHAPE: OpRule = {
   type: "Reshape",
@@ -100,9 +93,10 @@ const SPLIT: OpRule = {
   type: "Split",
   vjp: ({ outputs, attributes, grads }) => {
     const { int: axis } = attributes["axis"] as { int: number };
+    const known = grads.find((g) => g)!;
     return [
       concat(
-        outputs.map((y, i) => grads[i] ?? zeros(y)),
+        outputs.map((y, i) => grads[i] ?? zeros(y, known)),
         axis,
       ),
       undefined,
@@ -163,9 +157,15 @@ export function expand(x: Value, shape: readonly number[]): Value {
   return addOp(EXPAND, [x, constant(x.graph, shape, [shape.length], "int64")], x.dtype, shape);
 }
 
-/** Zeros of the shape and type of `like`; costs one Expand, no stored data. */
-export function zeros(like: Pick<Value, "graph" | "dtype" | "shape">): Value {
-  return expand(scalar(like.graph, 0, like.dtype), like.shape);
+/**
+ * Zeros of the shape and type of `like`, made where `after` is there. The zero is computed from an element of `after`,
+ * whatever that is: a runtime would store an expanded constant, as large as it is, for the whole of its life.
+ */
+export function zeros(like: Pick<Value, "graph" | "dtype" | "shape">, after: Value): Value {
+  const first = constant(like.graph, [0], [1], "int64");
+  const element = gather(reshape(after, [size(after.shape)]), first);
+  const finite = cast(cast(element, "bool"), like.dtype); // 0 or 1
+  return expand(reshape(sub(finite, finite), []), like.shape);
 }
 
 const ALIAS: OpRule = { type: "Alias" };

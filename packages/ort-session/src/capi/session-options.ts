@@ -9,6 +9,7 @@ import { parseDevice } from "../device.js";
 import type { CudaOptions, SessionOptions } from "../session.js";
 import type { Api, Handle } from "./api.js";
 import { onnxRuntimeLibrary } from "./library.js";
+import { useSharedArena } from "./shared-arena.js";
 
 /** GraphOptimizationLevel */
 const LEVELS = { none: 0, basic: 1, extended: 2, all: 99 } as const;
@@ -24,6 +25,7 @@ export function makeSessionOptions(api: Api, options: SessionOptions): Handle {
     disabledOptimizers = [],
     optimizedModelPath,
     profilePrefix,
+    sharedArena = false,
   } = options;
   const location = parseDevice(device);
   const handle = api.get("CreateSessionOptions");
@@ -31,6 +33,9 @@ export function makeSessionOptions(api: Api, options: SessionOptions): Handle {
     api.call("SetSessionGraphOptimizationLevel", handle, LEVELS[optimizationLevel]);
     api.call("SetSessionLogSeverityLevel", handle, LOG_ERRORS);
     if (threads) api.call("SetIntraOpNumThreads", handle, threads);
+    // A pattern is a second arena block of the size of the first run's, from the second run on.
+    api.call("DisableMemPattern", handle);
+    if (sharedArena && location.type === "cpu") useSharedArena(api, handle);
     // For `Session.placement`: names and types only, kept once per session.
     api.call("AddSessionConfigEntry", handle, "session.record_ep_graph_assignment_info", "1");
     if (disabledOptimizers.length > 0) {

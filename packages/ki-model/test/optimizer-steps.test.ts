@@ -1,0 +1,102 @@
+import { serialize } from "@insula/onnx-grad";
+import { createSession, type Tensor, tensor } from "@insula/ort-session";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { buildOptimizer, DEFAULT_OPTIMIZER, type OptimizerOptions } from "../src/index.js";
+
+const PARAMS = [
+  { name: "a", path: "a/kernel", shape: [2, 3], group: "vlm" as const },
+  { name: "b", path: "b/bias", shape: [4], group: "expert" as const },
+];
+
+/** One update of random state from `seed`; `edit` changes the feeds first. */
+async function update(
+  options: Partial<OptimizerOptions>,
+  edit: (feeds: Record<string, Tensor>) => void = () => {},
+) {
+  const { graph, outputs } = buildOptimizer(PARAMS, { ...DEFAULT_OPTIMIZER, ...options });
+  const { bytes, inputs } = serialize(graph, outputs);
+  const session = await createSession(bytes);
+  let seed = 1;
+  const draw = () => {
+    seed = (seed * 48271) % 2147483647;
+    return seed / 2147483647 - 0.5;
+  };
+  const feeds: Record<string, Tensor> = {};
+  for (const { name, shape } of inputs) {
+    const size = shape.reduce((n, d) => n * d, 1);
+    const value = name.startsWith("nu/") ? () => draw() ** 2 : draw;
+    feeds[name] = tensor(Float32Array.from({ length: size }, value), shape);
+  }
+  Object.assign(feeds, { lr: scalar(1e-2), step: scalar(3) });
+  edit(feeds);
+  try {
+    return { feeds, out: await session.run(feeds) };
+  } finally {
+    await session.release();
+  }
+}
+
+const scalar = (x: number): Tensor => tensor(Float32Array.of(x), []);
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY, -Number.POSITIVE_INFINITY, 3e38])(
+  "a gradient of %d changes nothing, bit by bit",
+  async (bad) => {
+    const { feeds, out } = await update({ weightDecay: 0.1 }, (f) => {
+      f["grad/b"]!.data[2] = bad;
+    });
+    expect(Number.isFinite(Number(out["grad_norm"]!.data[0]))).toBe(false);
+    const replaced = Object.keys(out).filter((name) => name.startsWith("new/"));
+    expect(replaced).toHaveLength(8);
+    for (const name of replaced) expect(out[name]!.data).toEqual(feeds[name.slice(4)]!.data);
+  },
+);
+
+test("scaled gradients and the scale give the step of the plain gradients", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 0, max: 24 }), async (exponent) => {
+      const plain = await update({});
+      const scale = 2 ** exponent;
+      const scaled = await update({ lossScaling: true }, (f) => {
+        for (const { name } of PARAMS) {
+          const { data, shape } = plain.feeds[`grad/${name}`]!;
+          f[`grad/${name}`] = tensor(
+            Float32Array.from(data as Float32Array, (g) => g * scale),
+            shape,
+          );
+        }
+        for (const [name, t] of Object.entries(plain.feeds)) if (!name.startsWith("grad/")) f[name] = t;
+        f["loss_scale"] = scalar(scale);
+      });
+      for (const [name, { data }] of Object.entries(plain.out)) {
+        // Powers of two: only what overflows or underflows could differ.
+        expect(scaled.out[name]!.data, name).toEqual(data);
+      }
+    }),
+    { numRuns: 10 },
+  );
+});
+
+test("the formulas are optax's", async () => {
+  const options = { b1: 0.9, b2: 0.95, eps: 1e-3, weightDecay: 0.2, clipGradientNorm: 0.5, emaDecay: 0.8 };
+  const { feeds, out } = await update(options);
+  const value = (name: string) => Array.from(feeds[name]!.data, Number);
+  const norm = Math.sqrt([...value("grad/a"), ...value("grad/b")].reduce((s, g) => s + g * g, 0));
+  expect(norm).toBeGreaterThan(options.clipGradientNorm);
+  for (const { name } of PARAMS) {
+    const [param, grad, mu, nu, ema] = [name, `grad/${name}`, `mu/${name}`, `nu/${name}`, `ema/${name}`].map(
+      value,
+    ) as [number[], number[], number[], number[], number[]];
+    for (let i = 0; i < param.length; i++) {
+      const g = (grad[i]! * options.clipGradientNorm) / norm;
+      const m = 0.9 * mu[i]! + 0.1 * g;
+      const n = 0.95 * nu[i]! + 0.05 * g * g;
+      const direction = m / (1 - 0.9 ** 3) / (Math.sqrt(n / (1 - 0.95 ** 3)) + options.eps);
+      const next = param[i]! - 1e-2 * (direction + options.weightDecay * param[i]!);
+      expect(out[`new/mu/${name}`]!.data[i]).toBeCloseTo(m, 6);
+      expect(out[`new/nu/${name}`]!.data[i]).toBeCloseTo(n, 6);
+      expect(out[`new/${name}`]!.data[i]).toBeCloseTo(next, 6);
+      expect(out[`new/ema/${name}`]!.data[i]).toBeCloseTo(0.8 * ema[i]! + 0.2 * next, 6);
+    }
+  }
+});
