@@ -1,0 +1,2 @@
+/** A policy server that openpi clients can call. */
+export {};

@@ -1,0 +1,2 @@
+/** LIBERO observations and actions as model inputs and outputs. */
+export {};

@@ -1,0 +1,2 @@
+/** Released weights in and out. */
+export {};
