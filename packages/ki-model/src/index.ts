@@ -23,6 +23,7 @@ export {
 } from "./inference/models.js";
 export { createSampler, type Sampler, type SamplerOptions } from "./inference/sampler.js";
 export type { ComputeType, ModelContext, PrecisionOptions } from "./model/context.js";
+export type { LayerStack, Rematerialize } from "./model/rematerialize.js";
 export { initParams } from "./params/init.js";
 export { toFileParams, toGraphParams } from "./params/layout.js";
 export {

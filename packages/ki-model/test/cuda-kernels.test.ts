@@ -12,6 +12,7 @@ import {
   buildFastDecodeModel,
   buildFastPrefixModel,
   type InferenceOptions,
+  type PrecisionOptions,
   serializeModel,
 } from "../src/index.js";
 import { checkKernels, KERNELS, lacking, problemText } from "./cuda-kernels/check-kernels.js";
@@ -27,9 +28,14 @@ const TYPES: Record<string, Partial<ModelConfig>> = {
 };
 
 /** All models of a type, by name. */
-function models(changes: Partial<ModelConfig>, rematerialize: boolean): Record<string, Uint8Array> {
+function models(
+  changes: Partial<ModelConfig>,
+  rematerialize: boolean,
+  precision: PrecisionOptions = {},
+): Record<string, Uint8Array> {
   const config = testConfig(changes);
   const { models: made } = buildArtifact(config, {
+    ...precision,
     batchSize: 2,
     tokenBuckets: [12, 16],
     lossRows: 8,
@@ -37,7 +43,7 @@ function models(changes: Partial<ModelConfig>, rematerialize: boolean): Record<s
     optimizer: { emaDecay: 0.99 },
   });
   if (!config.pi0Fast) return made;
-  const inference: InferenceOptions = { batchSize: 1 };
+  const inference: InferenceOptions = { ...precision, batchSize: 1 };
   const prefix = serializeModel(buildFastPrefixModel(config, inference), "fast_prefix_model").bytes;
   const decode = serializeModel(
     buildFastDecodeModel(config, { ...inference, cacheLength: 40 }),
@@ -52,6 +58,19 @@ describe.each(Object.keys(TYPES))("%s", (type) => {
     for (const [name, bytes] of Object.entries(models(TYPES[type]!, rematerialize)))
       for (const provider of ["cpu", "cuda"] as const)
         found.push(...checkKernels(bytes, provider).map((p) => `${name} ${provider}: ${problemText(p)}`));
+    expect(found).toEqual([]);
+  });
+});
+
+describe.each(["bfloat16", "float16"] as const)("computing in %s", (computeType) => {
+  test.each(Object.keys(TYPES))("every node of %s has a CUDA kernel", (type) => {
+    const found: string[] = [];
+    for (const freeze of [[], ["PaliGemma/.*"]])
+      for (const rematerialize of [false, true])
+        for (const [name, bytes] of Object.entries(
+          models(TYPES[type]!, rematerialize, { computeType, ...(type === "pi0_fast" ? {} : { freeze }) }),
+        ))
+          found.push(...checkKernels(bytes, "cuda").map((p) => `${name}: ${problemText(p)}`));
     expect(found).toEqual([]);
   });
 });
@@ -124,6 +143,7 @@ test("the operators of training that have no 16-bit CUDA kernel", () => {
         "LessOrEqual",
         "LogSoftmax",
         "Reciprocal",
+        "ReduceSumSquare",
         "Sin",
       ],
       "float16": [],

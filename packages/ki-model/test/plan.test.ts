@@ -2,7 +2,13 @@ import { type ModelConfig, makeModelConfig } from "@insula/model-types";
 import { serialize } from "@insula/onnx-grad";
 import { createSession, defaultRuntime, type Tensor, zerosTensor } from "@insula/ort-session";
 import { describe, expect, test } from "vitest";
-import { type ArtifactOptions, buildTrainingModel, choosePlan, planMemory } from "../src/index.js";
+import {
+  type ArtifactOptions,
+  buildTrainingModel,
+  choosePlan,
+  planMemory,
+  type Rematerialize,
+} from "../src/index.js";
 import { alternatives } from "../src/plan/choose.js";
 import { testConfig } from "./fixtures.js";
 
@@ -91,6 +97,12 @@ describe("choice", () => {
       (c) => `${c.batchSize}${c.rematerialize ? "r" : ""}${c.emaDecay === null ? "" : "e"}`,
     );
     expect(text).toEqual(["8e", "8re", "4re", "2re", "1re", "8r", "4r", "2r", "1r"]);
+    const half = { siglip: 1, vlm: 1 };
+    expect(alternatives(asked, [], half).map((c) => c.rematerialize)).toEqual([
+      false,
+      half,
+      ...Array(8).fill(true),
+    ]);
   });
 
   test("what is fixed stays", () => {
@@ -112,13 +124,19 @@ describe("choice", () => {
   test("the first that fits, and nothing else when nothing does", () => {
     const config = testConfig();
     const options = { batchSize: 8, optimizer: { emaDecay: 0.99 } };
-    const total = (rematerialize: boolean) => planMemory(config, { ...options, rematerialize }).bytes.total;
+    const total = (rematerialize: Rematerialize) =>
+      planMemory(config, { ...options, rematerialize }).bytes.total;
     const roomy = choosePlan(config, { ...options, deviceMemory: total(false) });
     expect(roomy).toMatchObject({ fits: true, choice: asked, changes: [] });
     const tight = choosePlan(config, { ...options, deviceMemory: total(false) - 1 });
     expect(tight.fits).toBe(true);
     expect(tight.plan.bytes.total).toBeLessThan(total(false));
-    expect(tight.changes[0]).toBe("rematerialisation");
+    expect(tight.changes).toEqual(["rematerialisation of half of the layers"]);
+    const half = { siglip: 1, vlm: 1, expert: 1 };
+    expect(tight.choice.rematerialize).toEqual(half);
+    const tighter = choosePlan(config, { ...options, deviceMemory: total(half) - 1 });
+    expect(tighter.fits).toBe(true);
+    expect(tighter.changes[0]).toBe("rematerialisation");
     const none = choosePlan(config, { ...options, deviceMemory: 1 });
     expect(none).toMatchObject({
       fits: false,

@@ -7,7 +7,6 @@ import {
   add,
   and,
   cast,
-  checkpoint,
   concat,
   constant,
   cumSum,
@@ -29,6 +28,7 @@ import { attention, maskBias } from "./attention.js";
 import type { ModelContext } from "./context.js";
 import { feedForward, type KeysValues, layerNormPath, projectOut, projectQkv } from "./gemma.js";
 import { rmsNorm } from "./linear.js";
+import { buildLayer, type Rematerialize } from "./rematerialize.js";
 import { type RopeTables, ropeTables } from "./rope.js";
 import { type Rows, takeRows } from "./rows.js";
 import { normalizePixels, siglip } from "./siglip.js";
@@ -72,7 +72,11 @@ export function embedTokens({ param, config, computeType }: ModelContext, ids: V
 }
 
 /** Declare the image inputs and embed images and text (openpi `embed_prefix`). */
-export function embedPrefix(context: ModelContext, text: TextInputs): PrefixTokens {
+export function embedPrefix(
+  context: ModelContext,
+  text: TextInputs,
+  rematerialize: Rematerialize = false,
+): PrefixTokens {
   const { graph, batchSize: b, config, imageKeys } = context;
   const patches = (config.imageSize / config.siglip.patchSize) ** 2;
   const c = imageKeys.length;
@@ -80,7 +84,7 @@ export function embedPrefix(context: ModelContext, text: TextInputs): PrefixToke
   const images = imageKeys.map((key) => input(graph, `images/${key}`, "uint8", shape));
   const masks = imageKeys.map((key) => input(graph, `image_masks/${key}`, "bool", [b]));
   // One pass of the tower over all cameras, then camera by camera along the token axis.
-  const features = siglip(context, normalizePixels(concat(images, 0))); // [c·b, patches, w]
+  const features = siglip(context, normalizePixels(concat(images, 0)), rematerialize); // [c·b, patches, w]
   const byCamera = split(features, Array<number>(c).fill(b), 0);
   const embed = concat([...byCamera, embedTokens(context, text.tokens)], 1);
   const imageValid = masks.map((m) => expand(reshape(m, [b, 1]), [b, patches]));
@@ -151,7 +155,7 @@ export interface PrefixResult {
 
 /** How to run the VLM. */
 export interface PrefixOptions {
-  rematerialize?: boolean;
+  rematerialize?: Rematerialize;
   /** Prefix of the values' names. */
   scope?: string;
   /** Rows of the last hidden state that are read: the last layer computes no others unless `hidden` is used. */
@@ -184,7 +188,7 @@ export function runPrefix(
           },
           wanted,
         );
-      return rematerialize ? checkpoint(graph, `${scope}/layer${layer}`, body) : body();
+      return buildLayer(graph, rematerialize, "vlm", layer, body);
     };
     let before = embed;
     let x = embed;

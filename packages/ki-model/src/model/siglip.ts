@@ -18,6 +18,7 @@ import {
 } from "@insula/onnx-grad";
 import type { ModelContext } from "./context.js";
 import { linear } from "./linear.js";
+import { buildLayer, type Rematerialize } from "./rematerialize.js";
 
 const AT = "PaliGemma/img";
 const BLOCK = `${AT}/Transformer/encoderblock`;
@@ -32,7 +33,7 @@ export function normalizePixels(image: Value): Value {
  * @param images `[n, size, size, 3]`, float32 in −1…1
  * @returns `[n, patches, vlmWidth]`, of the compute type
  */
-export function siglip(context: ModelContext, images: Value): Value {
+export function siglip(context: ModelContext, images: Value, rematerialize: Rematerialize = false): Value {
   const { config, weight, tap, graph, computeType } = context;
   const { width, depth, patchSize: p } = config.siglip;
   return withScope(graph, "siglip", () => {
@@ -45,7 +46,10 @@ export function siglip(context: ModelContext, images: Value): Value {
     tap("siglip/stem", reshape(stem, [n, side, side, width]));
     const placed = tap("siglip/with_posemb", add(stem, weight(`${AT}/pos_embedding`)));
     let x = cast(placed, computeType);
-    for (let layer = 0; layer < depth; layer++) x = block(context, x, layer);
+    for (let layer = 0; layer < depth; layer++) {
+      const input = x;
+      x = buildLayer(graph, rematerialize, "siglip", layer, () => block(context, input, layer));
+    }
     const encoded = tap("siglip/encoded", layerNormAt(context, `${AT}/Transformer/encoder_norm`, x));
     return tap("siglip/logits", linear(context, `${AT}/head`, encoded));
   });

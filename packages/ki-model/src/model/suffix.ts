@@ -6,7 +6,6 @@ import { configModelType } from "@insula/model-types";
 import {
   add,
   cast,
-  checkpoint,
   concat,
   constant,
   expand,
@@ -22,6 +21,7 @@ import { attention, maskBias } from "./attention.js";
 import type { ModelContext } from "./context.js";
 import { feedForward, type KeysValues, layerNormPath, projectOut, projectQkv } from "./gemma.js";
 import { adaptiveRmsNorm, linear, rmsNorm } from "./linear.js";
+import { buildLayer, type Rematerialize } from "./rematerialize.js";
 import { ropeTables } from "./rope.js";
 import { timeEmbedding } from "./time-embedding.js";
 
@@ -106,7 +106,7 @@ export function runSuffix(
   tokens: SuffixTokens,
   prefix: readonly KeysValues[],
   geometry: SuffixGeometry,
-  { rematerialize = false }: { rematerialize?: boolean } = {},
+  { rematerialize = false }: { rematerialize?: Rematerialize } = {},
 ): { hidden: Value; layers: readonly KeysValues[] } {
   const { graph, config } = context;
   const layers: KeysValues[] = [];
@@ -135,7 +135,7 @@ export function runSuffix(
           const ffw = norm(layerNormPath("pre_ffw_norm", "_1"), y, layer);
           return residual(y, feedForward(context, "_1", layer, ffw.y), ffw.gate);
         });
-      x = rematerialize ? checkpoint(graph, `expert/layer${layer}`, body) : body();
+      x = buildLayer(graph, rematerialize, "expert", layer, body);
     }
     return { hidden: cast(norm("PaliGemma/llm/final_norm_1", x).y, "float32"), layers };
   });

@@ -3,12 +3,13 @@
  */
 import type { ModelConfig } from "@insula/model-types";
 import type { ArtifactOptions } from "../artifact.js";
+import type { Rematerialize } from "../model/rematerialize.js";
 import { type MemoryPlan, planMemory } from "./memory.js";
 
 /** The options that a plan may change. */
 export interface Choice {
   batchSize: number;
-  rematerialize: boolean;
+  rematerialize: Rematerialize;
   emaDecay: number | null;
 }
 
@@ -29,15 +30,16 @@ export interface ChooseOptions extends ArtifactOptions {
 }
 
 /**
- * Choose how to train within `deviceMemory`: as asked, without rematerialisation (unless asked for); else with it,
- * which costs a second forward pass and changes no number; else with half the batch, and half again, down to one; else
- * without the average of the parameters. When nothing fits, the smallest of all, with `fits` false.
+ * Choose how to train within `deviceMemory`: as asked, without rematerialisation (unless asked for); else with it in
+ * half of the layers, then in all, which costs a second forward pass of them and changes no number; else with half the
+ * batch, and half again, down to one; else without the average of the parameters. When nothing fits, the smallest of
+ * all, with `fits` false.
  */
 export function choosePlan(config: ModelConfig, options: ChooseOptions): ChosenPlan {
   const { deviceMemory, fixed = [], ...artifact } = options;
   const asked: Choice = {
     batchSize: options.batchSize,
-    rematerialize: options.rematerialize === true,
+    rematerialize: options.rematerialize ?? false,
     emaDecay: options.optimizer?.emaDecay === undefined ? null : options.optimizer.emaDecay,
   };
   const attempt = (choice: Choice): ChosenPlan => {
@@ -50,7 +52,13 @@ export function choosePlan(config: ModelConfig, options: ChooseOptions): ChosenP
     return { choice, plan, fits: plan.bytes.total <= deviceMemory, changes: changes(asked, choice) };
   };
   let last: ChosenPlan | undefined;
-  for (const choice of alternatives(asked, fixed)) {
+  const half = (depth: number) => Math.ceil(depth / 2);
+  const partly = {
+    siglip: half(config.siglip.depth),
+    vlm: half(config.vlm.depth),
+    expert: half(config.expert.depth),
+  };
+  for (const choice of alternatives(asked, fixed, partly)) {
     last = attempt(choice);
     if (last.fits) break;
   }
@@ -58,10 +66,16 @@ export function choosePlan(config: ModelConfig, options: ChooseOptions): ChosenP
 }
 
 /** All choices, in the order of preference. */
-export function alternatives(asked: Choice, fixed: readonly (keyof Choice)[] = []): Choice[] {
+export function alternatives(
+  asked: Choice,
+  fixed: readonly (keyof Choice)[] = [],
+  partly?: Rematerialize,
+): Choice[] {
   const free = (key: keyof Choice) => !fixed.includes(key);
   const choices = [asked];
-  const rematerialize = asked.rematerialize || free("rematerialize");
+  const rematerialize = free("rematerialize") ? true : asked.rematerialize;
+  if (asked.rematerialize === false && free("rematerialize") && partly)
+    choices.push({ ...asked, rematerialize: partly });
   if (rematerialize !== asked.rematerialize) choices.push({ ...asked, rematerialize });
   const averages = asked.emaDecay !== null && free("emaDecay") ? [asked.emaDecay, null] : [asked.emaDecay];
   for (const emaDecay of averages) {
@@ -79,7 +93,9 @@ export function alternatives(asked: Choice, fixed: readonly (keyof Choice)[] = [
 
 function changes(asked: Choice, { batchSize, rematerialize, emaDecay }: Choice): string[] {
   return [
-    ...(rematerialize === asked.rematerialize ? [] : ["rematerialisation"]),
+    ...(rematerialize === asked.rematerialize
+      ? []
+      : [rematerialize === true ? "rematerialisation" : "rematerialisation of half of the layers"]),
     ...(batchSize === asked.batchSize ? [] : [`batch size ${batchSize} instead of ${asked.batchSize}`]),
     ...(emaDecay === asked.emaDecay ? [] : ["no average of the parameters"]),
   ];

@@ -30,6 +30,7 @@ import {
   runPrefix,
   textInputs,
 } from "../model/prefix.js";
+import type { Rematerialize } from "../model/rematerialize.js";
 import { embedSuffix, runSuffix, suffixGeometry, velocity } from "../model/suffix.js";
 import { fastLoss, fastTargets, textLogits } from "./fast-loss.js";
 import { flowInputs, flowLoss } from "./flow-loss.js";
@@ -38,8 +39,8 @@ import { flowInputs, flowLoss } from "./flow-loss.js";
 export interface LossOptions {
   /** Bound on FAST targets per sample; default maxTokenLen − 1. */
   lossRows?: number;
-  /** Recompute each layer in the backward pass instead of keeping its inner values. */
-  rematerialize?: boolean;
+  /** Layers that the backward pass computes again instead of keeping their inner values; default none. */
+  rematerialize?: Rematerialize;
   /** The expert reads stop-gradient features. Default: exactly for pi05_ki. Off only to show what it prevents. */
   insulate?: boolean;
 }
@@ -69,7 +70,7 @@ function flowLosses(context: ModelContext, options: LossOptions): Losses {
     configModelType(config) === "pi0" ? input(graph, "state", "float32", [b, config.actionDim]) : undefined;
   const flow = flowInputs(context);
 
-  const prefix = embedPrefix(context, text);
+  const prefix = embedPrefix(context, text, rematerialize);
   const geometry = prefixGeometry(prefix);
   const targets =
     lossMask &&
@@ -140,7 +141,7 @@ function autoregressiveLosses(
   const { config, graph, batchSize: b, tap } = context;
   const text = textInputs(context, true);
   const lossMask = input(graph, "token_loss_mask", "bool", [b, config.maxTokenLen]);
-  const prefix = embedPrefix(context, text);
+  const prefix = embedPrefix(context, text, rematerialize);
   tap("embed", prefix.embed);
   tap("input_mask", prefix.valid);
   tap("ar_mask", prefix.ar!);
