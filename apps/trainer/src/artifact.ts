@@ -4,31 +4,43 @@
  */
 import { type Artifact, type ArtifactOptions, buildArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
+import { parseDevice } from "@insula/ort-session";
 import type { RunConfig } from "./configs/types.js";
 import { robotSpec } from "./data/robots.js";
 
 /** Below this length a text is too short for buckets to pay. */
 const MIN_BUCKETED_LENGTH = 128;
 
-/** Only the robot's cameras, and text buckets at half and three quarters of the buffer. */
+/**
+ * Only the robot's cameras, and text buckets at the quarters of the buffer. On CUDA there are no buckets: the sessions
+ * of each would hold memory of their own there.
+ */
 export function runArtifactOptions({
   model,
   data,
   batchSize,
   optimizer,
   emaDecay,
+  device,
+  computeType,
+  freeze,
+  frozenType,
+  rematerialize,
 }: RunConfig): ArtifactOptions {
   const { maxTokenLen } = model;
+  const bucketed = maxTokenLen >= MIN_BUCKETED_LENGTH && parseDevice(device).type === "cpu";
   return {
     batchSize,
     imageKeys: robotSpec(data.robot).cameras(configModelType(model)),
-    tokenBuckets:
-      maxTokenLen < MIN_BUCKETED_LENGTH ? [] : [maxTokenLen / 2, (3 * maxTokenLen) / 4].map(Math.ceil),
+    tokenBuckets: bucketed ? [1, 2, 3].map((n) => Math.ceil((n * maxTokenLen) / 4)) : [],
     optimizer: { ...optimizer, emaDecay },
+    ...(computeType === "float32" ? {} : { computeType }),
+    ...(freeze.length > 0 ? { freeze, frozenType } : {}),
+    ...(rematerialize === "auto" || rematerialize === false ? {} : { rematerialize }),
   };
 }
 
-/** Build it. */
+/** Build it. `auto` rematerialises nothing: a run says what its plan chose. */
 export function buildRunArtifact(config: RunConfig): Artifact {
   return buildArtifact(config.model, runArtifactOptions(config));
 }

@@ -2,7 +2,8 @@
  * @file Where a command computes: device, runtime and CUDA's settings, and the check, before any work, that the
  * device comes up.
  */
-import { dirname } from "node:path";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
 import { InsulaError } from "@insula/model-types";
 import { add, createGraph, input, serialize } from "@insula/onnx-grad";
 import {
@@ -15,7 +16,7 @@ import {
   type Runtime,
 } from "@insula/ort-session";
 import { explainCudaFailure, missingPart } from "@insula/ort-session/cuda-libraries";
-import type { CudaConfig } from "./configs/types.js";
+import type { CudaConfig, RunConfig } from "./configs/types.js";
 
 /** Options of sessions, samplers and training sessions that say where they compute. */
 export interface Backend {
@@ -38,6 +39,24 @@ export function makeBackend(settings: {
     ...(runtime ? { runtime } : {}),
     ...(onCuda && given.length > 0 ? { cuda: Object.fromEntries(given) as CudaOptions } : {}),
   };
+}
+
+/** Where optimised graphs are kept from run to run. */
+export function modelCacheDir(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "insula", "models");
+}
+
+/**
+ * Check that the device can compute in the type that is asked for.
+ * @throws InsulaError `config/field` for bfloat16 on the CPU.
+ */
+export function assertComputes({ computeType, device }: Pick<RunConfig, "computeType" | "device">): void {
+  if (computeType !== "bfloat16" || parseDevice(device).type !== "cpu") return;
+  throw new InsulaError(
+    "config/field",
+    "config: computeType: bfloat16 needs --device cuda: ONNX Runtime multiplies no bfloat16 matrices on the CPU; " +
+      "leave it at float32 there",
+  );
 }
 
 /**

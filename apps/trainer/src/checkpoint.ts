@@ -111,7 +111,10 @@ async function writeContents(dir: string, { config, state, progress, files }: Ch
   if (state.ema) await writeTree(join(dir, "train_state", "params.safetensors"), state.params);
   await writeTree(join(dir, "train_state", "mu.safetensors"), state.mu);
   await writeTree(join(dir, "train_state", "nu.safetensors"), state.nu);
-  await writeSynced(join(dir, "train_state", "state.json"), json({ step: state.step, ...progress }));
+  await writeSynced(
+    join(dir, "train_state", "state.json"),
+    json({ step: state.step, ...(state.lossScale ? { lossScale: state.lossScale } : {}), ...progress }),
+  );
   await writeSynced(join(dir, "config.json"), json(config));
   for (const [path, content] of files) await writeSynced(join(dir, path), content);
   for (const folder of folders) await syncFolder(folder);
@@ -124,11 +127,9 @@ async function writeContents(dir: string, { config, state, progress, files }: Ch
  */
 export async function readCheckpoint(dir: string): Promise<Omit<Checkpoint, "files">> {
   const config = await readCheckpointConfig(dir);
-  const { step, ...progress } = JSON.parse(
+  const { step, lossScale, ...progress } = JSON.parse(
     await readText(join(dir, "train_state", "state.json")),
-  ) as Progress & {
-    step: number;
-  };
+  ) as Progress & Pick<TrainState, "step" | "lossScale">;
   const served = await readParams(dir);
   const state: TrainState = {
     step,
@@ -137,6 +138,7 @@ export async function readCheckpoint(dir: string): Promise<Omit<Checkpoint, "fil
     mu: await readTree(join(dir, "train_state", "mu.safetensors")),
     nu: await readTree(join(dir, "train_state", "nu.safetensors")),
     ...(config.emaDecay === null ? {} : { ema: served }),
+    ...(lossScale ? { lossScale } : {}),
   };
   return { config, state, progress };
 }

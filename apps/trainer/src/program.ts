@@ -25,7 +25,10 @@ const INSTALL = [
 ];
 
 /** Other spellings of flags, after underscores have become dashes. */
-const FLAG_ALIASES: Readonly<Record<string, string>> = { "--num-steps": "--num-train-steps" };
+const FLAG_ALIASES: Readonly<Record<string, string>> = {
+  "--num-steps": "--num-train-steps",
+  "--dry-run": "--plan-only",
+};
 
 /**
  * Run one command line.

@@ -57,7 +57,8 @@ export interface TrainResult {
 
 /**
  * Train until `config.numTrainSteps` or an abort.
- * @throws InsulaError `train/diverged` when a loss is not finite; the last checkpoint stays.
+ * @throws InsulaError `train/diverged` when more than `config.maxSkippedSteps` steps in a row had a gradient that is not
+ *   finite; the last checkpoint stays.
  */
 export async function train(parts: TrainParts, options: TrainOptions): Promise<TrainResult> {
   const { config, session } = parts;
@@ -81,6 +82,7 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
   const events = openEvents(run.dir);
   const cutBefore = resumed ? cutSamples(readMetrics(join(run.dir, "metrics.jsonl"))) : 0;
   let warned = false;
+  let skippedInRow = 0;
   let loader: unknown = resumed?.progress.loader;
   let checkpoint: string | undefined;
   let savedAt = step;
@@ -130,7 +132,8 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
       metrics.write(last);
       events.scalars(step, last.time, tensorboardTags(last));
       sinceLog.push(last);
-      assertFinite(last);
+      skippedInRow = last.skipped ? skippedInRow + 1 : 0;
+      if (last.skipped) reportSkipped(last, skippedInRow, config.maxSkippedSteps, log);
       if (step === 1 || step % config.logInterval === 0 || step === config.numTrainSteps) {
         log(consoleLine(sinceLog, config.numTrainSteps));
         sinceLog = [];
@@ -158,16 +161,21 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
 /** The count in the last row; 0 where rows have none. */
 const cutSamples = (rows: readonly MetricsRow[]): number => rows.at(-1)?.truncated ?? 0;
 
-function assertFinite(row: MetricsRow): void {
-  for (const key of ["total", "fast_loss", "action_loss", "grad_norm"] as const) {
-    const value = row[key];
-    if (value === undefined || Number.isFinite(value)) continue;
+/** Say that a step changed nothing, and why; end the run when that goes on. */
+function reportSkipped(row: MetricsRow, inRow: number, limit: number, log: (line: string) => void): void {
+  const found = (["total", "fast_loss", "action_loss", "grad_norm"] as const).find(
+    (key) => row[key] !== undefined && !Number.isFinite(row[key]),
+  )!;
+  const what = `step ${row.step}: ${found} is ${row[found]}`;
+  if (inRow > limit) {
     throw new InsulaError(
       "train/diverged",
-      `step ${row.step}: ${key} is ${value}. The run has diverged: lower lrSchedule.peakLr, or look for outliers in ` +
-        "the normalisation statistics. The last checkpoint is untouched",
+      `${what}, and ${inRow} steps in a row changed nothing (maxSkippedSteps ${limit}). The run has diverged: lower ` +
+        "lrSchedule.peakLr, or look for outliers in the normalisation statistics. The last checkpoint is untouched",
     );
   }
+  const scale = row.loss_scale === undefined ? "" : `; the loss scale was ${row.loss_scale} and is halved`;
+  log(`warning: ${what}: nothing was changed${scale}`);
 }
 
 function tensorboardTags(row: MetricsRow): Record<string, number | undefined> {
@@ -180,6 +188,7 @@ function tensorboardTags(row: MetricsRow): Record<string, number | undefined> {
     "grad_norm/vlm": row.grad_norm_vlm,
     "grad_norm/expert": row.grad_norm_expert,
     param_norm: row.param_norm,
+    loss_scale: row.loss_scale,
     lr: row.lr,
     samples_per_s: row.samples_per_s,
   };

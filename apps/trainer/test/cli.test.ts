@@ -208,6 +208,7 @@ test("export-artifact writes the models and their manifest", async () => {
     "training_model.onnx",
     "training_model_128.onnx",
     "training_model_192.onnx",
+    "training_model_64.onnx",
   ]);
   const manifest = JSON.parse(readFileSync(join(out, "manifest.json"), "utf8"));
   expect(text).toContain(manifest.artifactHash);

@@ -172,9 +172,10 @@ test("cut samples are warned of when the first is seen, and counted in every row
   expect(silent.last).toMatchObject({ truncated: 0 });
 });
 
-test("a loss that is not finite stops the run and keeps the last good checkpoint", async () => {
-  const config = toyConfig({ numTrainSteps: 3, saveInterval: 1 });
-  const bad = run("diverged", config, {
+/** A run whose batches from the second to the last-but-one have NaN actions. */
+function runWithNaN(name: string, bad: number, overrides: Parameters<typeof toyConfig>[0] = {}) {
+  const config = toyConfig({ numTrainSteps: bad + 2, saveInterval: 1, ...overrides });
+  return run(name, config, {
     wrap: (parts) => ({
       ...parts,
       openBatches: async (state) => {
@@ -184,15 +185,32 @@ test("a loss that is not finite stops the run and keeps the last good checkpoint
           ...batches,
           next: async () => {
             const item = await batches.next();
-            if (++n === 2) item.batch.actions.data.fill(Number.NaN);
+            if (++n >= 2 && n < bad + 2) item.batch.actions.data.fill(Number.NaN);
             return item;
           },
         };
       },
     }),
   });
-  await expect(bad).rejects.toThrow(/^step 2: total is NaN. The run has diverged/);
-  expect(readdirSync(join(base, "diverged", "checkpoints"))).toEqual(["1"]);
+}
+
+test("a batch whose loss is not finite changes nothing, is reported, and the run goes on", async () => {
+  const { lines, last, dir } = await runWithNaN("skipped", 1);
+  expect(lines).toContain("warning: step 2: total is NaN: nothing was changed");
+  expect(last!.step).toBe(3);
+  expect(Number.isFinite(last!.total)).toBe(true);
+  const [one, two] = ["1", "2"].map((step) =>
+    readFileSync(join(dir, "checkpoints", step, "params", "params.safetensors")),
+  );
+  expect(two).toEqual(one);
+});
+
+test("more of them in a row than allowed stop the run; the checkpoints stay", async () => {
+  const bad = runWithNaN("diverged", 3, { maxSkippedSteps: 2 });
+  await expect(bad).rejects.toThrow(
+    /^step 4: total is NaN, and 3 steps in a row changed nothing \(maxSkippedSteps 2\). The run has diverged/,
+  );
+  expect(readdirSync(join(base, "diverged", "checkpoints")).sort()).toEqual(["1", "2", "3"]);
 });
 
 test("a checkpoint of the wrong shape is not silently accepted", async () => {

@@ -28,7 +28,7 @@ export const installPlan: Install = (program, io) => {
         return;
       }
       const config = configFrom(argument, options);
-      const rows = tabulate(config, options.batchSize ? { batchSizes: [options.batchSize] } : {});
+      const rows = tabulate(config, options.batchSize ? [options.batchSize] : undefined);
       const chosen = options.deviceMemory === undefined ? undefined : choose(config, options.deviceMemory);
       if (options.json) {
         io.out(

@@ -7,7 +7,7 @@ import { createTrainSession, writeArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
 import { writeNormStats } from "@insula/transforms/node";
 import { buildRunArtifact } from "../artifact.js";
-import { assertDevice, makeBackend } from "../backend.js";
+import { assertComputes, assertDevice, makeBackend, modelCacheDir } from "../backend.js";
 import { readCheckpointConfig } from "../checkpoint.js";
 import { assertSameRun } from "../configs/same-run.js";
 import type { RunConfig } from "../configs/types.js";
@@ -31,6 +31,7 @@ export interface TrainCommandOptions extends ConfigOptions {
   tokenizers?: string;
   strict: boolean;
   planOnly: boolean;
+  cache: boolean;
 }
 
 export const installTrain: Install = (program, io) => {
@@ -43,7 +44,8 @@ export const installTrain: Install = (program, io) => {
     .option("--threads <n>", "threads of ONNX Runtime (default: one per core)", positiveInt)
     .option("--tokenizers <dir>", "folder with text/ and fast/ tokenizers (default: embedded)")
     .option("--strict", "refuse samples whose tokens do not fit instead of cutting them", false)
-    .option("--plan-only", "print the plan and stop", false)
+    .option("--plan-only", "print the plan and stop (also --dry-run)", false)
+    .option("--no-cache", "do not keep optimised graphs in the user's cache folder")
     .action(async (argument: string | undefined, options: TrainCommandOptions) => {
       const config = configFrom(argument, options);
       const controller = new AbortController();
@@ -72,14 +74,15 @@ export async function runTraining(
   const modelType = configModelType(config.model);
   const title = `run         ${config.name} (${modelType}, size ${config.size}) in ${dir}`;
   const cameras = robotSpec(config.data.robot).cameras(modelType).length;
-  const planned = makePlan(config, cameras);
   /** Of the GPU, where the model will lie on one and its memory is known. */
   const room = () => deviceMemory(config.device) ?? availableMemory();
+  const planned = makePlan(config, cameras, room());
   if (options.planOnly) {
     for (const line of [title, ...planLines(planned, config, room())]) io.out(line);
     assertFits(planned, config, room());
     return undefined;
   }
+  assertComputes(config);
   const backend = makeBackend(config);
   await assertDevice(backend);
   const checked = await checkRunDir(dir, { resume, overwrite });
@@ -101,11 +104,11 @@ export async function runTraining(
     });
     const data = await openStaged(config, checked, { source, strict, log: log.line });
     try {
-      const plan = makePlan(data.config, cameras);
+      const plan = makePlan(data.config, cameras, room());
       for (const line of planLines(plan, data.config, room())) log.line(line);
       assertFits(plan, data.config, room());
       if (saved) assertSameRun(saved, data.config);
-      const artifact = buildRunArtifact(data.config);
+      const artifact = buildRunArtifact({ ...data.config, rematerialize: plan.rematerialize });
       const params = await initialParams(data.config);
 
       const run = await openRunDir(dir, { resume, overwrite });
@@ -118,6 +121,7 @@ export async function runTraining(
         params,
         ...backend,
         ...(threads === undefined ? {} : { threads }),
+        ...(options.cache ? { cacheDir: modelCacheDir() } : {}),
       });
       try {
         const { openBatches, files, pipeline } = data;

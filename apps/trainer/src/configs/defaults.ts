@@ -33,6 +33,11 @@ export function defineConfig(declared: Declared): TrainConfig {
     device: "cpu",
     runtime: null,
     cuda: DEFAULT_CUDA,
+    computeType: "float32",
+    freeze: [],
+    frozenType: "bfloat16",
+    rematerialize: "auto",
+    maxSkippedSteps: 20,
     ...rest,
     data: {
       repoId: null,

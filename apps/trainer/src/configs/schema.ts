@@ -73,6 +73,12 @@ const cuda = z.strictObject({
   cudnnConvAlgoSearch: z.enum(["exhaustive", "heuristic", "default"]).nullable(),
 });
 
+const layers = z.int().nonnegative().optional();
+const rematerialize = z.union(
+  [z.literal("auto"), z.boolean(), z.strictObject({ siglip: layers, vlm: layers, expert: layers })],
+  "expected auto, true, false or numbers of layers { siglip, vlm, expert }",
+);
+
 const runConfig: z.ZodType<RunConfig> = z.strictObject({
   name: z.string().min(1),
   size: z.enum(MODEL_SIZES),
@@ -111,6 +117,11 @@ const runConfig: z.ZodType<RunConfig> = z.strictObject({
   device: device.default("cpu"),
   runtime: z.enum(["node", "capi"]).nullable().default(null),
   cuda: cuda.default(DEFAULT_CUDA),
+  computeType: z.enum(["float32", "bfloat16", "float16"]).default("float32"),
+  freeze: z.array(z.string()).default([]),
+  frozenType: z.enum(["bfloat16", "float32"]).default("bfloat16"),
+  rematerialize: rematerialize.default("auto"),
+  maxSkippedSteps: z.int().nonnegative().default(20),
 });
 
 /** Whether this is the name of a device. */

@@ -3,6 +3,7 @@
  * {@link TrainConfig} is what a config file declares; `resolveConfig` turns it, a size and the user's
  * overrides into a {@link RunConfig} with every field filled, which is what a checkpoint keeps.
  */
+import type { ComputeType, Rematerialize } from "@insula/ki-model";
 import type { ModelConfig, ModelSize } from "@insula/model-types";
 import type { CudaOptions, Device, Runtime } from "@insula/ort-session";
 import type { LrSchedule } from "../schedule.js";
@@ -70,6 +71,16 @@ interface TrainSettings {
   /** What drives ONNX Runtime; null: its C API on Linux, onnxruntime-node's elsewhere. */
   runtime: Runtime | null;
   cuda: CudaConfig;
+  /** Element type of activations and products; the 16-bit ones are for CUDA, float16 with a dynamic loss scale. */
+  computeType: ComputeType;
+  /** Parameters that are not trained: regular expressions for whole paths, as openpi's freeze filters. */
+  freeze: string[];
+  /** Element type in which frozen parameters are stored. The node runtime has no bfloat16. */
+  frozenType: "bfloat16" | "float32";
+  /** Layers computed again in the backward pass; `auto`: none, half or all, as memory allows. Changes no number. */
+  rematerialize: Rematerialize | "auto";
+  /** Steps in a row that a gradient which is not finite may skip before the run ends. */
+  maxSkippedSteps: number;
 }
 
 /** A named configuration as declared: model fields that are not named have openpi's defaults. */

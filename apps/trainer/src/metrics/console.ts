@@ -2,13 +2,14 @@
 import type { MetricsRow } from "./row.js";
 
 /**
- * One console line for the rows since the last one. Losses and norms are means over them, as openpi logs;
- * the learning rate is the last one's.
+ * One console line for the rows since the last one. Losses and norms are means over them, as openpi logs, but for
+ * steps that changed nothing; the learning rate is the last one's.
  */
 export function consoleLine(rows: readonly MetricsRow[], totalSteps: number): string {
   const last = rows.at(-1)!;
+  const taken = rows.filter((row) => !row.skipped);
   const mean = (pick: (row: MetricsRow) => number | undefined) => {
-    const values = rows.map(pick).filter((v) => v !== undefined);
+    const values = (taken.length > 0 ? taken : rows).map(pick).filter((v) => v !== undefined);
     return values.length ? values.reduce((a, b) => a + b, 0) / values.length : undefined;
   };
   const stepMs = mean((r) => r.step_ms)!;

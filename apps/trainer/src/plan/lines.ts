@@ -19,7 +19,13 @@ export function planLines(plan: Plan, config: RunConfig, available: Available = 
       ["EMA", bytes.ema],
     ] as const
   ).flatMap(([name, n]) => (n > 0 ? [`${size(n)} ${name}`] : []));
-  const [kept, again] = plan.rematerialize ? [plan.other, model] : [model, plan.other];
+  const { kept, again, rematerialize } = plan;
+  const chosen =
+    rematerialize === true
+      ? "all rematerialised"
+      : rematerialize === false
+        ? "none rematerialised"
+        : `rematerialised: ${JSON.stringify(rematerialize)}`;
   return [
     `parameters  ${count(total)} = ${count(params.vlm)} vlm + ${count(params.expert)} expert, ` +
       `${trained === total ? "all trained" : `${count(trained)} trained`}`,
@@ -30,8 +36,8 @@ export function planLines(plan: Plan, config: RunConfig, available: Available = 
     `memory      about ${gigabytes(memory.totalBytes)} of ${gigabytes(available.free)} free, ` +
       `${gigabytes(available.total)} in all`,
     `  state       ${size(memory.stateBytes)} = ${parts.join(" + ")}`,
-    `  activations ${size(kept.bytes.activations)}, ${size(again.bytes.activations)} rematerialised ` +
-      `(${plan.rematerialize ? "as this run is" : "this run is not"})`,
+    `  activations ${size(bytes.activations)}, ${chosen} ` +
+      `(none: ${size(kept.bytes.activations)}, all: ${size(again.bytes.activations)})`,
     `  other       ${size(memory.baseBytes + bytes.constants + bytes.optimizer)} process, constants, optimizer step`,
   ];
 }

@@ -2,7 +2,7 @@
  * @file What a run will need, before it starts: parameters per group, tokens per sample, memory. A run that
  * cannot fit is refused with the numbers instead of being killed an hour later.
  */
-import { type MemoryPlan, planMemory } from "@insula/ki-model";
+import { type MemoryPlan, planMemory, type Rematerialize } from "@insula/ki-model";
 import { configModelType, InsulaError, type ModelConfig } from "@insula/model-types";
 import { runArtifactOptions } from "../artifact.js";
 import type { RunConfig } from "../configs/types.js";
@@ -26,13 +26,14 @@ export interface Plan {
   trainable: { vlm: number; expert: number };
   /** Per sample: image tokens of the cameras that are in the graph, text buffer, expert tokens. */
   tokens: { image: number; text: number; expert: number };
-  /** Whether layers are computed again in the backward pass. */
-  rematerialize: boolean;
+  /** The layers that are computed again in the backward pass. */
+  rematerialize: Rematerialize;
   memory: MemoryNeed;
   /** The parts of `memory`, and operations per step. */
   model: MemoryPlan;
-  /** The same run with rematerialisation the other way round. */
-  other: MemoryPlan;
+  /** The same run with no layer computed again, and with all. */
+  kept: MemoryPlan;
+  again: MemoryPlan;
 }
 
 /** Node, ONNX Runtime and decoded batches: processes at size tiny peak this far above their graphs. */
@@ -51,23 +52,28 @@ export function memoryNeed({ bytes }: MemoryPlan): MemoryNeed {
 }
 
 /**
- * Count what `config` needs with `cameras` camera images per sample in the graph.
- * @param rematerialize `auto`: only when it does not fit otherwise
+ * Count what `config` needs with `cameras` camera images per sample in the graph. Rematerialisation `auto` becomes the
+ * least that fits: none, half of the layers, all.
  */
-export function makePlan(
-  config: RunConfig,
-  cameras: number,
-  {
-    rematerialize = false,
-    available = availableMemory(),
-  }: { rematerialize?: boolean | "auto"; available?: Available } = {},
-): Plan {
+export function makePlan(config: RunConfig, cameras: number, available: Available = availableMemory()): Plan {
   const { model } = config;
   const options = { ...runArtifactOptions(config), imageKeys: model.imageKeys.slice(0, cameras) };
-  const kept = planMemory(model, { ...options, rematerialize: false });
-  const again = planMemory(model, { ...options, rematerialize: true });
-  const chosen = rematerialize === "auto" ? memoryNeed(kept).totalBytes > available.free : rematerialize;
-  const [plan, other] = chosen ? [again, kept] : [kept, again];
+  const count = (rematerialize: Rematerialize) => planMemory(model, { ...options, rematerialize });
+  const [kept, again] = [count(false), count(true)];
+  const fits = (plan: MemoryPlan) => memoryNeed(plan).totalBytes <= available.free;
+  const half = (depth: number) => Math.ceil(depth / 2);
+  let chosen: { rematerialize: Rematerialize; plan: MemoryPlan } = { rematerialize: true, plan: again };
+  if (config.rematerialize !== "auto") {
+    chosen = { rematerialize: config.rematerialize, plan: count(config.rematerialize) };
+  } else if (fits(kept)) {
+    chosen = { rematerialize: false, plan: kept };
+  } else if (fits(again)) {
+    const { siglip, vlm, expert } = model;
+    const rematerialize = { siglip: half(siglip.depth), vlm: half(vlm.depth), expert: half(expert.depth) };
+    const plan = count(rematerialize);
+    if (fits(plan)) chosen = { rematerialize, plan };
+  }
+  const { rematerialize, plan } = chosen;
   return {
     params: plan.params,
     trainable: plan.trainable,
@@ -76,10 +82,11 @@ export function makePlan(
       text: model.maxTokenLen,
       expert: expertTokens(model),
     },
-    rematerialize: chosen,
+    rematerialize,
     memory: memoryNeed(plan),
     model: plan,
-    other,
+    kept,
+    again,
   };
 }
 
@@ -109,6 +116,7 @@ function remedy({ rematerialize, memory }: Plan, config: RunConfig, { free }: Av
     const perSample = (memory.totalBytes - one) / (config.batchSize - 1);
     let batchSize = Math.max(1, Math.floor(1 + (free - one) / perSample));
     while (batchSize > 1 && need(batchSize) > free) batchSize--;
+    while (batchSize + 1 < config.batchSize && need(batchSize + 1) <= free) batchSize++;
     return `--batch-size ${batchSize} would fit`;
   }
   return config.size === "tiny"

@@ -4,66 +4,104 @@ import { resolveConfig } from "../configs/resolve.js";
 import { type Alternative, PROCESSORS, predictedSeconds, tabulate } from "./scaling.js";
 import { gigabytes, operations } from "./units.js";
 
+/** Everything of the VLM, and nothing of its expert. */
+const VLM = ["PaliGemma/img/.*", "PaliGemma/llm/(?!.*_1(/|$)).*"];
+
+const VARIANTS = [
+  { name: "float32", computeType: "float32", freeze: [] },
+  { name: "bfloat16", computeType: "bfloat16", freeze: [] },
+  { name: "bfloat16, expert alone", computeType: "bfloat16", freeze: VLM },
+] as const;
+
+interface Variant {
+  name: string;
+  computeType: "float32" | "bfloat16";
+  rows: Alternative[];
+}
+
 /** All generated tables, one text. */
 export function scalingTables(): string {
-  const config = resolveConfig(getConfig("pi05_droid_ki"), { size: "full" });
-  const rows = tabulate(config, { buckets: false });
-  const averaged = rows.filter((r) => r.emaDecay !== null);
-  const [{ plan }] = rows as [Alternative];
-  const state = [
-    ["parameters", plan.bytes.parameters],
-    ["gradients", plan.bytes.gradients],
-    ["moments", plan.bytes.moments],
-    ["average (EMA)", averaged[0]!.plan.bytes.ema],
-    ["constants of the graphs", plan.bytes.constants],
-    ["optimizer step", plan.bytes.optimizer],
-  ] as const;
+  const variants = VARIANTS.map(({ name, computeType, freeze }): Variant => {
+    const overrides = { device: "cuda", computeType, freeze: [...freeze] };
+    return {
+      name,
+      computeType,
+      rows: tabulate(resolveConfig(getConfig("pi05_droid_ki"), { size: "full", overrides })),
+    };
+  });
+  const names = variants.map((v) => v.name);
+  const first = variants.map((v) => v.rows[0]!.plan.bytes);
+  const state = (
+    [
+      ["parameters", "parameters"],
+      ["gradients", "gradients"],
+      ["moments", "moments"],
+      ["ema", "average (EMA)"],
+      ["optimizer", "optimizer step"],
+    ] as const
+  ).map(([key, name]) => [name, ...first.map((bytes) => gigabytes(bytes[key]))]);
+  const averaged = variants.map((v) => pairs(v.rows.filter((r) => r.emaDecay !== null)));
+  const batches = averaged[0]!.map(([row]) => String(row.batchSize));
   return [
     "### State",
+    grid(["", ...names], state),
+    "### Activations",
+    "Kept and, after the stroke, with every layer rematerialised.",
     grid(
-      ["", "memory"],
-      state.map(([name, bytes]) => [name, gigabytes(bytes)]),
+      ["batch", ...names],
+      batches.map((batch, i) => [
+        batch,
+        ...averaged.map((rows) => rows[i]!.map(({ plan }) => gigabytes(plan.bytes.activations)).join(" / ")),
+      ]),
     ),
-    "### Activations and operations of one step",
+    "### Operations of one step",
     grid(
-      ["batch", "kept", "rematerialised", "operations", "rematerialised"],
-      pairs(averaged).map(([kept, again]) => [
-        String(kept.batchSize),
-        gigabytes(kept.plan.bytes.activations),
-        gigabytes(again.plan.bytes.activations),
-        operations(kept.plan.flops),
-        operations(again.plan.flops),
+      ["batch", ...names],
+      batches.map((batch, i) => [
+        batch,
+        ...averaged.map((rows) => rows[i]!.map(({ plan }) => operations(plan.flops)).join(" / ")),
       ]),
     ),
     "### What fits",
+    "The largest batch of the table: kept / rematerialised / rematerialised without average.",
     grid(
-      ["memory", "as openpi trains it", "rematerialised", "rematerialised, without average"],
+      ["memory", ...names],
       PROCESSORS.map(({ name, memory }) => [
         name,
-        largest(rows, memory, false, true),
-        largest(rows, memory, true, true),
-        largest(rows, memory, true, false),
-      ]),
-    ),
-    "### Predicted time of a step",
-    grid(
-      ["batch", "rematerialised", ...PROCESSORS.map((p) => p.name)],
-      averaged.map((row) => [
-        String(row.batchSize),
-        row.rematerialize ? "yes" : "no",
-        ...PROCESSORS.map((p) =>
-          row.need > p.memory ? "–" : `${predictedSeconds(row.plan, p).toFixed(2)} s`,
+        ...variants.map(({ rows }) =>
+          [
+            largest(rows, memory, false, true),
+            largest(rows, memory, true, true),
+            largest(rows, memory, true, false),
+          ].join(" / "),
         ),
       ]),
     ),
+    "### Predicted time of a step",
+    "Seconds, every layer rematerialised, with the average where it fits and without it elsewhere.",
+    ...PROCESSORS.flatMap((processor) => [
+      `#### ${processor.name}`,
+      grid(
+        ["batch", ...names],
+        batches.map((batch) => [
+          batch,
+          ...variants.map(({ rows, computeType }) => {
+            const fits = rows.find(
+              (r) => String(r.batchSize) === batch && r.rematerialize === true && r.need <= processor.memory,
+            );
+            return fits ? predictedSeconds(fits.plan, processor, computeType).toFixed(2) : "–";
+          }),
+        ]),
+      ),
+    ]),
   ].join("\n\n");
 }
 
 /** Rows of one batch size: kept, rematerialised. */
 function pairs(rows: readonly Alternative[]): [Alternative, Alternative][] {
   return rows
-    .filter((r) => !r.rematerialize)
-    .map((r) => [r, rows.find((s) => s.rematerialize && s.batchSize === r.batchSize)!]);
+    .filter((r) => r.rematerialize === false)
+    .map((r) => [r, rows.find((s) => s.rematerialize === true && s.batchSize === r.batchSize)!]);
 }
 
 function largest(
@@ -75,7 +113,7 @@ function largest(
   const fitting = rows.filter(
     (r) => r.rematerialize === rematerialize && (r.emaDecay !== null) === average && r.need <= memory,
   );
-  return fitting.length === 0 ? "nothing" : `batch ${Math.max(...fitting.map((r) => r.batchSize))}`;
+  return fitting.length === 0 ? "–" : String(Math.max(...fitting.map((r) => r.batchSize)));
 }
 
 /** A Markdown table, padded as Prettier pads it. */

@@ -17,15 +17,9 @@ export interface Alternative extends Choice {
 /** Batches that a table lists. */
 export const TABLE_BATCHES = [1, 2, 4, 8, 16, 32] as const;
 
-/**
- * All combinations of batch size, rematerialisation and average.
- * @param buckets count the sessions of all text lengths (what a run opens), or the longest alone
- */
-export function tabulate(
-  config: RunConfig,
-  { batchSizes = TABLE_BATCHES, buckets = true }: { batchSizes?: readonly number[]; buckets?: boolean } = {},
-): Alternative[] {
-  const options = { ...runArtifactOptions(config), ...(buckets ? {} : { tokenBuckets: [] }) };
+/** All combinations of batch size, rematerialisation and average. */
+export function tabulate(config: RunConfig, batchSizes: readonly number[] = TABLE_BATCHES): Alternative[] {
+  const options = runArtifactOptions(config);
   const rows: Alternative[] = [];
   for (const batchSize of batchSizes) {
     for (const rematerialize of [false, true]) {
@@ -44,23 +38,34 @@ export interface Processor {
   name: string;
   /** Bytes. */
   memory: number;
-  /** FLOP/s of dense float32 products as the processor does them (TF32 on GPUs). */
-  flops: number;
+  /** FLOP/s of dense products by the type that is computed in; float32 ones as TF32. */
+  flops: Readonly<Record<"float32" | "bfloat16", number>>;
   /** Bytes per second. */
   bandwidth: number;
   /** Assumed share of `flops` in products and of `bandwidth` elsewhere. */
   efficiency: number;
 }
 
-/** Vendors' figures for dense TF32 products and memory bandwidth. */
+const HOPPER = { float32: 495e12, bfloat16: 989e12 };
+
+/** Vendors' figures for dense TF32 and bfloat16 products (accumulated in float32) and memory bandwidth. */
 export const PROCESSORS: readonly Processor[] = [
-  { name: "RTX 4090, 24 GB", memory: 24e9, flops: 82.6e12, bandwidth: 1.01e12, efficiency: 0.4 },
-  { name: "H100 SXM, 80 GB", memory: 80e9, flops: 495e12, bandwidth: 3.35e12, efficiency: 0.4 },
-  { name: "H200 SXM, 141 GB", memory: 141e9, flops: 495e12, bandwidth: 4.8e12, efficiency: 0.4 },
+  {
+    name: "RTX 4090, 24 GB",
+    memory: 24e9,
+    flops: { float32: 82.6e12, bfloat16: 165e12 },
+    bandwidth: 1.01e12,
+    efficiency: 0.4,
+  },
+  { name: "H100 SXM, 80 GB", memory: 80e9, flops: HOPPER, bandwidth: 3.35e12, efficiency: 0.4 },
+  { name: "H200 SXM, 141 GB", memory: 141e9, flops: HOPPER, bandwidth: 4.8e12, efficiency: 0.4 },
 ];
 
 /** Seconds per step: products at the assumed share of the peak, everything else at that of the bandwidth. */
-export function predictedSeconds({ matmulFlops, traffic }: MemoryPlan, processor: Processor): number {
-  const { flops, bandwidth, efficiency } = processor;
-  return matmulFlops / (flops * efficiency) + traffic / (bandwidth * efficiency);
+export function predictedSeconds(
+  { matmulFlops, traffic }: MemoryPlan,
+  { flops, bandwidth, efficiency }: Processor,
+  computeType: "float32" | "bfloat16",
+): number {
+  return matmulFlops / (flops[computeType] * efficiency) + traffic / (bandwidth * efficiency);
 }
