@@ -25,6 +25,7 @@ export function runArtifactOptions({
   computeType,
   freeze,
   frozenType,
+  lossRows,
   rematerialize,
 }: RunConfig): ArtifactOptions {
   const { maxTokenLen } = model;
@@ -36,6 +37,7 @@ export function runArtifactOptions({
     optimizer: { ...optimizer, emaDecay },
     ...(computeType === "float32" ? {} : { computeType }),
     ...(freeze.length > 0 ? { freeze, frozenType } : {}),
+    ...(lossRows === null ? {} : { lossRows: Math.min(lossRows, maxTokenLen - 1) }),
     ...(rematerialize === "auto" || rematerialize === false ? {} : { rematerialize }),
   };
 }

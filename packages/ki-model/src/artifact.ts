@@ -39,9 +39,11 @@ export interface ArtifactOptions extends LossOptions, PrecisionOptions {
 export interface ManifestParam {
   /** Input name in the graphs; `grad/…`, `mu/…`, `nu/…`, `ema/…` carry the same name. */
   name: string;
-  /** openpi's name in checkpoint files, and the layer on its axis 0. */
+  /** openpi's name in checkpoint files, and the index on its stacked axes, taken as one. */
   path: string;
   layer?: number;
+  /** Lengths of the stacked axes. */
+  stack?: readonly number[];
   /** Element type in graphs: float32, or that of frozen parameters. */
   dtype: DType;
   /** Shape in graphs, and the file shape and axis order it comes from. */
@@ -171,10 +173,11 @@ export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Ar
     ),
     opset: OPSET,
     irVersion: IR_VERSION,
-    params: context.specs.map(({ name, path, layer, shape, fileShape, perm, group }) => ({
+    params: context.specs.map(({ name, path, layer, stack, shape, fileShape, perm, group }) => ({
       name,
       path,
       ...(layer === undefined ? {} : { layer }),
+      ...(stack === undefined ? {} : { stack }),
       dtype: context.param(path, layer).dtype,
       shape,
       fileShape,

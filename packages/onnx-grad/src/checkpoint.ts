@@ -11,6 +11,7 @@ import {
   constant,
   type Graph,
   isFloat,
+  type Node,
   scalar,
   size,
   type Value,
@@ -24,8 +25,21 @@ import { cast } from "./ops/unary.js";
 
 /** Run `body`; the nodes that it adds form one rematerialised block. Blocks inside blocks belong to the outer one. */
 export function checkpoint<T>(graph: Graph, name: string, body: () => T): T {
+  return block(graph, name, true, body);
+}
+
+/**
+ * Run `body`; the backward pass of the nodes that it adds begins when all gradients of parameters that only later
+ * nodes read are there. Left to itself a runtime may follow the chain of activations to its end first, and keep what
+ * every one of those gradients is computed from.
+ */
+export function segment<T>(graph: Graph, name: string, body: () => T): T {
+  return block(graph, name, false, body);
+}
+
+function block<T>(graph: Graph, name: string, again: boolean, body: () => T): T {
   if (graph.block) return body();
-  graph.block = { name, nodes: [] };
+  graph.block = { name, recompute: again, nodes: [] };
   try {
     return body();
   } finally {
@@ -69,6 +83,16 @@ export function recompute(
   return again;
 }
 
+/** `values`, usable only when `after` is there: the same numbers. */
+export function afterAll(
+  values: readonly (Value | undefined)[],
+  after: readonly Value[],
+): readonly (Value | undefined)[] {
+  if (after.length === 0) return values;
+  const one = oneAfter(after);
+  return values.map((v) => v && mul(v, cast(one, v.dtype)));
+}
+
 /**
  * The number 1, computed from one element of each of `after`. x·1 is x to the last bit, and as a runtime cannot know
  * that the number is 1 it neither leaves the product out nor runs it early, nor takes what follows for the first
@@ -95,5 +119,16 @@ function entries({ nodes }: Block, carriesGradient: (x: Value) => boolean): Valu
     floats.filter((x) => x.producer && carriesGradient(x)),
     floats.filter((x) => !x.producer && !carriesGradient(x)),
   ];
-  return choices.find((xs) => xs.length > 0) ?? floats;
+  const begin = choices.find((xs) => xs.length > 0) ?? floats;
+  return [...new Set([...begin, ...castInputs(nodes)])];
+}
+
+/**
+ * Inputs of the graph that the block casts, weights in another type than it computes in: without a beginning here the
+ * cast copies would be kept, for all blocks together as much as the weights themselves.
+ */
+function castInputs(nodes: readonly Node[]): Value[] {
+  return nodes.flatMap(({ rule, inputs: [x] }) =>
+    rule.type === "Cast" && !x!.producer && !x!.constant && isFloat(x!.dtype) ? [x!] : [],
+  );
 }

@@ -6,10 +6,21 @@
  * nothing is added to the graph, and the result says so with `undefined` instead of zeros.
  */
 
-import { recompute } from "./checkpoint.js";
+import { afterAll, recompute } from "./checkpoint.js";
 import { GraphError } from "./error.js";
-import { type Block, isFloat, type Node, sameShape, scalar, show, type Value, withScope } from "./graph.js";
+import {
+  type Block,
+  type Graph,
+  isFloat,
+  type Node,
+  sameShape,
+  scalar,
+  show,
+  type Value,
+  withScope,
+} from "./graph.js";
 import { add } from "./ops/elementwise.js";
+import { inputReach } from "./reach.js";
 
 /**
  * Gradients of the scalar `loss` with respect to each of `wrt`, in order; undefined where none flows.
@@ -31,19 +42,25 @@ export function grad(loss: Value, wrt: readonly Value[]): (Value | undefined)[] 
   const active = dependents(graph.nodes, wrt);
   const gradients = new Map<Value, Value>([[loss, scalar(graph, 1, loss.dtype)]]);
   const recomputed = new Map<Block, Map<Value, Value>>();
-  const finished = finishedGradients(graph.nodes, wrt, gradients);
+  const finished = finishedGradients(graph, wrt, gradients);
   withScope(graph, "grad", () => {
     const nodes = graph.nodes.slice();
     for (let at = nodes.length - 1; at >= 0; at--) {
       const node = nodes[at]!;
-      const grads = node.outputs.map((y) => gradients.get(y));
+      let grads: readonly (Value | undefined)[] = node.outputs.map((y) => gradients.get(y));
       if (!node.rule.vjp || !node.outputs.some((y, i) => grads[i] && active.has(y))) continue;
       let { inputs, outputs } = node;
       if (node.block) {
         let again = recomputed.get(node.block);
         if (!again) {
-          const after = [...grads.filter((g) => g !== undefined), ...finished(at)];
-          again = recompute(node.block, after, (x) => active.has(x));
+          const incoming = grads.filter((g) => g !== undefined);
+          const after = finished(at, incoming);
+          if (node.block.recompute) {
+            again = recompute(node.block, [...incoming, ...after], (x) => active.has(x));
+          } else {
+            grads = afterAll(grads, after);
+            again = new Map();
+          }
           recomputed.set(node.block, again);
         }
         inputs = inputs.map((x) => again.get(x) ?? x);
@@ -78,26 +95,32 @@ function dependents(nodes: readonly Node[], sources: readonly Value[]): Set<Valu
 }
 
 /**
- * The gradients of vectors (scales and biases) that are complete when the backward pass has come down to a node: those
- * of parameters that only later nodes read, each once. A rematerialised block waits for them, or a runtime might leave
- * them to the end and keep what they are computed from.
+ * The gradients that are complete when the backward pass has come down to a node: those of parameters that only later
+ * nodes read, each once. A block waits for them, or a runtime might leave them to the end and keep what they are
+ * computed from. It does not wait for what has nothing to do with its own gradients `incoming`, computed from inputs
+ * that these are not: what one loss alone leads to stays a graph of its own.
  */
 function finishedGradients(
-  nodes: readonly Node[],
+  graph: Graph,
   wrt: readonly Value[],
   gradients: ReadonlyMap<Value, Value>,
-): (at: number) => Value[] {
-  const firstRead = new Map(wrt.filter((p) => p.shape.length === 1).map((p) => [p, -1]));
+): (at: number, incoming: readonly Value[]) => Value[] {
+  const { nodes } = graph;
+  const reach = inputReach(graph);
+  const firstRead = new Map(wrt.map((p) => [p, -1]));
   nodes.forEach((node, i) => {
     for (const x of node.inputs) if (firstRead.get(x) === -1) firstRead.set(x, i);
   });
   const waiting = [...firstRead].sort((a, b) => a[1] - b[1]);
-  return (at) => {
-    const done: Value[] = [];
+  let done: Value[] = [];
+  return (at, incoming) => {
     while (waiting.length > 0 && waiting.at(-1)![1] > at) {
       const gradient = gradients.get(waiting.pop()![0]);
       if (gradient) done.push(gradient);
     }
-    return done;
+    const known = incoming.reduce((all, g) => all | reach(g), 0n);
+    const related = done.filter((g) => (reach(g) & ~known) === 0n);
+    done = done.filter((g) => !related.includes(g));
+    return related;
   };
 }

@@ -61,13 +61,15 @@ export interface Node {
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
   readonly attributes: Readonly<Record<string, Attribute>>;
-  /** The rematerialised block that the node belongs to. */
+  /** The block that the node belongs to. */
   readonly block: Block | undefined;
 }
 
-/** A block whose inner values are recomputed in the backward pass instead of kept (see `checkpoint`). */
+/** A part of the forward pass with a say in its backward pass (see `checkpoint` and `segment`). */
 export interface Block {
   readonly name: string;
+  /** Inner values are computed again in the backward pass instead of kept. */
+  readonly recompute: boolean;
   readonly nodes: Node[];
 }
 

@@ -1,5 +1,5 @@
 /** ONNX graph builder with reverse-mode differentiation. */
-export { checkpoint } from "./checkpoint.js";
+export { checkpoint, segment } from "./checkpoint.js";
 export { byteSize, DTYPE_BYTES } from "./cost/bytes.js";
 export { type Cost, cost } from "./cost/cost.js";
 export type { Work } from "./cost/flops.js";

@@ -240,6 +240,14 @@ const customVjp: CaseArbitrary = shapes(0).map((shape) => ({
 }));
 
 /** A block with inner values that its gradient needs, a custom rule, and two results. */
+const segment: CaseArbitrary = fc.tuple(shapes(1, 2), dim).map(([shape, n]) => ({
+  inputs: [of(shape), of([n, 1])],
+  build: (x, w) => {
+    const y = g.segment(x.graph, "first", () => g.sin(x));
+    return g.segment(x.graph, "second", () => g.sumAll(g.mul(g.sumAll(y), g.tanh(w))));
+  },
+}));
+
 const checkpoint: CaseArbitrary = fc.tuple(shapes(1, 2), dim).map(([shape, n]) => ({
   inputs: [of(shape), of([shape.at(-1)!, n])],
   build: (x, w) =>
@@ -255,6 +263,7 @@ export const DIFFERENTIABLE: Record<string, CaseArbitrary> = {
   add: binary(g.add),
   cast,
   checkpoint,
+  segment,
   concat,
   cos: unary(g.cos),
   cumSum,

@@ -36,6 +36,7 @@ export function defineConfig(declared: Declared): TrainConfig {
     computeType: "float32",
     freeze: [],
     frozenType: "bfloat16",
+    lossRows: null,
     rematerialize: "auto",
     maxSkippedSteps: 20,
     ...rest,

@@ -5,7 +5,7 @@ import type { RunConfig } from "./types.js";
 /** Settings that only decide how long and how talkative a run is, and on which machine. */
 const FREE = new Set([
   ...["numTrainSteps", "logInterval", "saveInterval", "keepPeriod", "lrSchedule", "weights"],
-  ...["device", "runtime", "cuda", "computeType", "rematerialize", "maxSkippedSteps"],
+  ...["device", "runtime", "cuda", "computeType", "lossRows", "rematerialize", "maxSkippedSteps"],
 ]);
 
 /**

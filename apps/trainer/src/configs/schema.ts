@@ -120,6 +120,7 @@ const runConfig: z.ZodType<RunConfig> = z.strictObject({
   computeType: z.enum(["float32", "bfloat16", "float16"]).default("float32"),
   freeze: z.array(z.string()).default([]),
   frozenType: z.enum(["bfloat16", "float32"]).default("bfloat16"),
+  lossRows: count.nullable().default(null),
   rematerialize: rematerialize.default("auto"),
   maxSkippedSteps: z.int().nonnegative().default(20),
 });

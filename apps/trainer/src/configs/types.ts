@@ -77,6 +77,8 @@ interface TrainSettings {
   freeze: string[];
   /** Element type in which frozen parameters are stored. The node runtime has no bfloat16. */
   frozenType: "bfloat16" | "float32";
+  /** Most FAST targets of a sample: bounds the rows of logits, and a sample with more is an error; null: no bound. */
+  lossRows: number | null;
   /** Layers computed again in the backward pass; `auto`: none, half or all, as memory allows. Changes no number. */
   rematerialize: Rematerialize | "auto";
   /** Steps in a row that a gradient which is not finite may skip before the run ends. */

@@ -2,8 +2,8 @@
  * @file The parameter tree: openpi's names and shapes (`models/gemma.py`, `models/siglip.py`, `models/pi0.py`),
  * and for each parameter the layout that the graph uses.
  *
- * In files the layers of a stack are one tensor with the layer as axis 0. In the graph every layer has its own
- * parameter, laid out so that its product is one plain GEMM with no Transpose: `q_einsum [n, d, h]` becomes
+ * In files the layers of a stack are one tensor with the layer as axis 0, and `gating_einsum` has gate and up as
+ * axis 1. In the graph every layer has its own parameter, as have gate and up, laid out so that its product is one plain GEMM with no Transpose: `q_einsum [n, d, h]` becomes
  * `[d, n·h]`. That is a permutation of the same numbers, so AdamW, EMA and norms do not see the difference.
  */
 import {
@@ -29,12 +29,12 @@ export type Init =
 export interface ParamSpec {
   /** Name in files: openpi's path. */
   readonly path: string;
-  /** Name in graphs: the path, with the layer's number behind it for a stacked one. */
+  /** Name in graphs: the path, with the index behind it for a stacked one. */
   readonly name: string;
-  /** Index on the stacked axis, and the stack's length. */
+  /** Index on the stacked axes, taken as one, and the lengths of these. */
   readonly layer?: number;
-  readonly layers?: number;
-  /** Shape in files, without the stacked axis. */
+  readonly stack?: readonly number[];
+  /** Shape in files, without the stacked axes. */
   readonly fileShape: readonly number[];
   /** Graph axis order in terms of file axes. */
   readonly perm: readonly number[];
@@ -46,6 +46,8 @@ export interface ParamSpec {
 
 interface Draft {
   path: string;
+  /** Length of a second stacked axis. */
+  parts?: number;
   fileShape: number[];
   perm?: number[];
   shape?: number[];
@@ -58,18 +60,22 @@ export function paramSpecs(config: ModelConfig): ParamSpec[] {
   const specs: ParamSpec[] = [];
   const push = (drafts: Draft[], layers?: number) => {
     for (let layer = 0; layer < (layers ?? 1); layer++) {
-      for (const { path, fileShape, perm, shape, init } of drafts) {
+      for (const { path, parts, fileShape, perm, shape, init } of drafts) {
         const order = perm ?? fileShape.map((_, i) => i);
-        specs.push({
-          path,
-          name: layers === undefined ? path : `${path}/${layer}`,
-          ...(layers === undefined ? {} : { layer, layers }),
-          fileShape,
-          perm: order,
-          shape: shape ?? order.map((i) => fileShape[i]!),
-          group: isExpert(path) ? "expert" : "vlm",
-          init,
-        });
+        const stack = layers === undefined ? undefined : parts === undefined ? [layers] : [layers, parts];
+        for (let part = 0; part < (parts ?? 1); part++) {
+          const index = layer * (parts ?? 1) + part;
+          specs.push({
+            path,
+            name: stack ? `${path}/${index}` : path,
+            ...(stack ? { layer: index, stack } : {}),
+            fileShape,
+            perm: order,
+            shape: shape ?? order.map((i) => fileShape[i]!),
+            group: isExpert(path) ? "expert" : "vlm",
+            init,
+          });
+        }
       }
     }
   };
@@ -212,7 +218,8 @@ function gemmaBlock(
     ...norm(`${at}/pre_ffw_norm${suffix}`, d, adaptive),
     {
       path: `${at}/mlp${suffix}/gating_einsum`,
-      fileShape: [2, d, mlpDim],
+      parts: 2,
+      fileShape: [d, mlpDim],
       init: lecun(d),
     },
     { path: `${at}/mlp${suffix}/linear`, fileShape: [mlpDim, d], init: lecun(mlpDim) },
@@ -246,9 +253,9 @@ function projections({ actionDim, expert: { width } }: ModelConfig, adaptive: bo
   ];
 }
 
-/** The shape of a parameter in files, stacked axis included. */
-export function stackedShape({ fileShape, layers }: ParamSpec): number[] {
-  return layers === undefined ? [...fileShape] : [layers, ...fileShape];
+/** The shape of a parameter in files, stacked axes included. */
+export function stackedShape({ fileShape, stack = [] }: ParamSpec): number[] {
+  return [...stack, ...fileShape];
 }
 
 /** Number of parameters per group. */

@@ -24,10 +24,12 @@ const MATMUL: OpRule = {
     const [a, b] = inputs as [Value, Value];
     // A weight [k, n]: its gradient is one plain product over all rows, not a sum over batches.
     if (b.shape.length === 2) {
-      return [
-        reshape(matmul(rows(g!), matrixTranspose(b)), a.shape),
-        matmul(matrixTranspose(rows(a)), rows(g!)),
-      ];
+      // The gradient of a transposed weight, transposed: that of the weight is then a product, and no Transpose.
+      const db =
+        b.producer?.rule.type === "Transpose"
+          ? matrixTranspose(matmul(matrixTranspose(rows(g!)), rows(a)))
+          : matmul(matrixTranspose(rows(a)), rows(g!));
+      return [reshape(matmul(rows(g!), matrixTranspose(b)), a.shape), db];
     }
     return [
       unbroadcast(matmul(g!, matrixTranspose(b)), a.shape),

@@ -13,23 +13,18 @@ import { cast, reciprocal, sqrt } from "./unary.js";
 
 const LAYER_NORM: OpRule = {
   type: "LayerNormalization",
-  // x̂ = (x − mean)·r;  dx = r·(ĝ − mean(ĝ) − x̂·mean(ĝ∘x̂)), ĝ = g∘scale
-  vjp: ({ inputs, outputs, grads: [g, gMean, gInvStd] }) => {
-    const [x, scale] = inputs as [Value, Value];
-    // Mean and inverse deviation are float32 whatever x is.
+  // The gradients of the statistics, which the first gradient of the result reads: these are part of a second one.
+  vjp: ({ inputs, outputs, grads: [, gMean, gInvStd] }) => {
+    const [x] = inputs as [Value];
     const [mean, invStd] = outputs.slice(1).map((s) => cast(s, x.dtype)) as [Value, Value];
-    const normal = mul(sub(x, mean), invStd);
-    const scaled = mul(g ?? zeros(x, (gMean ?? gInvStd)!), scale);
-    const centred = sub(
-      sub(scaled, reduceMean(scaled, [-1], true)),
-      mul(normal, reduceMean(mul(scaled, normal), [-1], true)),
-    );
-    let dx = mul(centred, invStd);
-    // The statistics are read by the first gradient alone: these two terms are part of a second one.
     const each = 1 / x.shape.at(-1)!;
+    let dx = zeros(x, (gMean ?? gInvStd)!);
     if (gMean) dx = add(dx, mul(cast(gMean, x.dtype), each));
-    if (gInvStd) dx = sub(dx, mul(normal, mul(mul(cast(gInvStd, x.dtype), each), mul(invStd, invStd))));
-    return [dx, g && unbroadcast(mul(g, normal), scale.shape), g && unbroadcast(g, scale.shape)];
+    if (gInvStd) {
+      const normal = mul(sub(x, mean), invStd);
+      dx = sub(dx, mul(normal, mul(mul(cast(gInvStd, x.dtype), each), mul(invStd, invStd))));
+    }
+    return [dx, undefined, undefined];
   },
 };
 
@@ -45,10 +40,25 @@ export function layerNorm(x: Value, scale: Value, bias: Value, epsilon: number):
     }
   }
   const stats = { dtype: "float32" as const, shape: x.shape.with(-1, 1) };
-  return addNode(LAYER_NORM, [x, scale, bias], [{ dtype: x.dtype, shape: x.shape }, stats, stats], {
-    axis: { int: -1 },
-    epsilon: { float: epsilon },
-  })[0]!;
+  const [y, ...statistics] = addNode(
+    LAYER_NORM,
+    [x, scale, bias],
+    [{ dtype: x.dtype, shape: x.shape }, stats, stats],
+    { axis: { int: -1 }, epsilon: { float: epsilon } },
+  ) as [Value, Value, Value];
+  // Mean and inverse deviation are float32 whatever x is.
+  const [mean, invStd] = statistics.map((s) => cast(s, x.dtype)) as [Value, Value];
+  const normal = mul(sub(x, mean), invStd);
+  // x̂ = (x − mean)·r;  dx = r·(ĝ − mean(ĝ) − x̂·mean(ĝ∘x̂)), ĝ = g∘scale
+  return customVjp(y, [x, scale, bias], [scale, normal, invStd], ({ saved, grad: g }) => {
+    const [weight, hat, r] = saved as [Value, Value, Value];
+    const scaled = mul(g, weight);
+    const centred = sub(
+      sub(scaled, reduceMean(scaled, [-1], true)),
+      mul(hat, reduceMean(mul(scaled, hat), [-1], true)),
+    );
+    return [mul(centred, r), unbroadcast(mul(g, hat), weight.shape), unbroadcast(g, weight.shape)];
+  });
 }
 
 /** Root-mean-square normalisation over the last axis, without scale: `x / √(mean(x²) + epsilon)`. */

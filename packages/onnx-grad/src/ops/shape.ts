@@ -46,6 +46,14 @@ export function transpose(x: Value, perm: readonly number[]): Value {
     );
   }
   if (perm.every((axis, i) => axis === i)) return x;
+  // Two in a row are one, or none: the gradient of a product with a transposed weight is the weight's own.
+  if (x.producer?.rule === TRANSPOSE) {
+    const before = (x.producer.attributes["perm"] as { ints: readonly number[] }).ints;
+    return transpose(
+      x.producer.inputs[0]!,
+      perm.map((axis) => before[axis]!),
+    );
+  }
   return addOp(
     TRANSPOSE,
     [x],

@@ -1,6 +1,7 @@
 /**
  * @file Elementwise operators of one input.
  */
+import { customVjp } from "../custom-vjp.js";
 import { addOp, type DType, isFloat, type OpRule, type Value } from "../graph.js";
 import { add, div, mul, sub } from "./elementwise.js";
 
@@ -38,21 +39,24 @@ const C = Math.sqrt(2 / Math.PI);
 const A = 0.044715;
 
 /**
- * g · d/dx of the tanh form of GELU. With s = sigmoid(2c(x + ax³)), which is ½(1 + tanh(c(x + ax³))), GELU is x·s and
+ * d/dx of the tanh form of GELU. Made with the forward pass, though only the backward one reads it: of what stands later
+ * in the graph a runtime would run it first, for all layers, and keep it until their gradients arrive.
+ * With s = sigmoid(2c(x + ax³)), which is ½(1 + tanh(c(x + ax³))), GELU is x·s and
  * its derivative s·(1 + (1 − s)·x·2c(1 + 3ax²)).
  */
-function geluGrad(g: Value, x: Value): Value {
+function geluSlope(x: Value): Value {
   const x2 = mul(x, x);
   const s = sigmoid(mul(x, add(mul(x2, 2 * C * A), 2 * C)));
   const slope = mul(x, add(mul(x2, 6 * C * A), 2 * C));
-  return mul(mul(g, s), add(mul(sub(1, s), slope), 1));
+  return mul(s, add(mul(sub(1, s), slope), 1));
 }
 
-const GELU: OpRule = { type: "Gelu", vjp: ({ inputs: [x], grads: [g] }) => [geluGrad(g!, x!)] };
+const GELU: OpRule = { type: "Gelu" };
 
 /** GELU in its tanh form, ½x(1 + tanh(√(2/π)(x + 0.044715x³))), as Gemma and SigLIP use it. */
 export function geluTanh(x: Value): Value {
-  return addOp(GELU, [x], x.dtype, x.shape, { approximate: { string: "tanh" } });
+  const y = addOp(GELU, [x], x.dtype, x.shape, { approximate: { string: "tanh" } });
+  return customVjp(y, [x], [geluSlope(x)], ({ saved: [slope], grad }) => [mul(grad, slope!)]);
 }
 
 const CAST: OpRule = {
