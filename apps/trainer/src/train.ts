@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TrainBatch, TrainSession, TrainState } from "@insula/ki-model";
+import type { TrainBatch, TrainMemory, TrainSession, TrainState } from "@insula/ki-model";
 import { InsulaError } from "@insula/model-types";
 import { type Checkpoint, type Progress, readCheckpoint, saveCheckpoint } from "./checkpoint.js";
 import { assertSameRun } from "./configs/same-run.js";
@@ -14,6 +14,7 @@ import { lossCurvesSvg } from "./metrics/curves.js";
 import { openMetrics, readMetrics } from "./metrics/jsonl.js";
 import type { MetricsRow } from "./metrics/row.js";
 import { openEvents } from "./metrics/tensorboard.js";
+import { gigabytes } from "./plan.js";
 import { flowDraws, makeRng } from "./rng.js";
 import type { RunDir } from "./run-dir.js";
 import { learningRate } from "./schedule.js";
@@ -150,12 +151,21 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
   const title = `${config.name} · ${config.size} · ${step} steps of ${config.batchSize}`;
   await writeFile(join(run.dir, "loss-curves.svg"), lossCurvesSvg(rows, title));
   const interrupted = step < config.numTrainSteps;
+  log(memoryLine(session.memory()));
   log(
     interrupted
       ? `interrupted after step ${step}; --resume continues`
       : `done: ${step} steps in ${duration((clock() - started) / 1000)}, curves in ${join(run.dir, "loss-curves.svg")}`,
   );
   return { step, interrupted, ...(checkpoint ? { checkpoint } : {}), ...(last ? { last } : {}) };
+}
+
+/** What the run took: its tensors, and the most that the graphs took besides. */
+function memoryLine({ tensors, arena }: TrainMemory): string {
+  const graphs = arena
+    ? `, ${gigabytes(arena.peak)} at most inside of the graphs (${gigabytes(arena.reserved)} reserved)`
+    : "";
+  return `memory      ${gigabytes(tensors)} parameters, gradients and moments${graphs}, process ${gigabytes(process.memoryUsage.rss())}`;
 }
 
 /** The count in the last row; 0 where rows have none. */

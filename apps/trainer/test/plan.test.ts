@@ -44,7 +44,7 @@ test("a run that cannot fit is refused with the numbers and a way out", () => {
   const plan = makePlan(config, 2, { free: 16e9, total: 32e9 });
   expect(plan.memory.stateBytes).toBe(3_353_433_872 * 20);
   expect(() => assertFits(plan, config, { free: 16e9, total: 32e9 })).toThrowErrorMatchingInlineSnapshot(
-    `[InsulaError: this run needs about 178.1 GB (67.1 GB parameters, gradients and moments, 110.5 GB activations at batch size 32); 16.0 GB of 32.0 GB are free. --size small needs less]`,
+    `[InsulaError: this run needs about 127.3 GB (67.1 GB parameters, gradients and moments, 59.6 GB activations at batch size 32); 16.0 GB of 32.0 GB are free. --size small needs less]`,
   );
 });
 

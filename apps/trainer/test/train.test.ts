@@ -174,7 +174,7 @@ test("cut samples are warned of when the first is seen, and counted in every row
 
 /** A run whose batches from the second to the last-but-one have NaN actions. */
 function runWithNaN(name: string, bad: number, overrides: Parameters<typeof toyConfig>[0] = {}) {
-  const config = toyConfig({ numTrainSteps: bad + 2, saveInterval: 1, ...overrides });
+  const config = toyConfig({ numTrainSteps: bad + 2, saveInterval: 1, keepPeriod: 1, ...overrides });
   return run(name, config, {
     wrap: (parts) => ({
       ...parts,
