@@ -162,7 +162,7 @@ if wanted train-small; then
 fi
 measure=(node "$lib/gpu-step.mjs" --device "$device" --steps "$steps")
 if wanted step-small; then
-  step step-small "a step of the small model, float32 and TF32" "${measure[@]}" --model small || true
+  step step-small "a step of the small model, float32, TF32 and bfloat16" "${measure[@]}" --model small || true
 fi
 if wanted step-wide; then
   step step-wide "a step at full width, $layers layers" "${measure[@]}" --model wide --layers "$layers" || true

@@ -102,7 +102,7 @@ for (const [dtype, peer] of Object.entries(report.torch)) {
   const ratio = (name) =>
     ours?.[name] ? `; ours ${name} / PyTorch ${(ours[name].ms_median / peer.ms_median).toFixed(2)}` : "";
   lines.push(
-    `PyTorch ${peer.version} ${dtype}: ${peer.ms_median.toFixed(2)} ms${ratio("float32")}${ratio("tf32")}`,
+    `PyTorch ${peer.version} ${dtype}: ${peer.ms_median.toFixed(2)} ms${ratio("float32")}${ratio("tf32")}${ratio("bfloat16")}`,
   );
 }
 writeFileSync(join(dir, "report.txt"), `${lines.join("\n")}\n`);

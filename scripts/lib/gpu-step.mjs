@@ -1,8 +1,8 @@
 /**
  * node scripts/lib/gpu-step.mjs --device cuda:0 --model small|wide [--layers 2] [--steps 10] [--batch 4]
  *
- * Times one training step (forward, backward, clip, AdamW) on the device, in float32 and with TF32 products, and
- * compares the memory that it took with the plan. `small` is the model and batch of the PyTorch baseline, all
+ * Times one training step (forward, backward, clip, AdamW) on the device, in float32, with TF32 products and in bfloat16,
+ * and compares the memory that it took with the plan. `small` is the model and batch of the PyTorch baseline, all
  * padding computed; `wide` has every width of the full size and few layers. Prints one JSON object.
  */
 import { parseArgs } from "node:util";
@@ -44,7 +44,6 @@ if (!MODELS[args.model])
   throw new Error(`--model: expected ${Object.keys(MODELS).join(", ")}, found ${args.model}`);
 const config = makeModelConfig(MODELS[args.model]());
 const options = { batchSize, lossRows: FAST, optimizer: { emaDecay: null } };
-const artifact = buildArtifact(config, options);
 const params = initParams(config, 0);
 const draw = (shape) => ({
   data: Float32Array.from({ length: shape.reduce((a, d) => a * d, 1) }, () => 2 * Math.random() - 1),
@@ -52,15 +51,22 @@ const draw = (shape) => ({
 });
 const { batch, draws } = makeBatch(config);
 
-const variants = onGpu ? { float32: { tf32: false }, tf32: { tf32: true } } : { float32: undefined };
+const variants = onGpu
+  ? {
+      float32: { cuda: { tf32: false } },
+      tf32: { cuda: { tf32: true } },
+      bfloat16: { cuda: { tf32: true }, computeType: "bfloat16" },
+    }
+  : { float32: {} };
 const results = {};
-for (const [name, cuda] of Object.entries(variants)) results[name] = await measure(cuda);
+for (const [name, variant] of Object.entries(variants)) results[name] = await measure(variant);
 
 const { bytes, params: counts } = planMemory(config, options);
 const model = { model: args.model, layers: config.vlm.depth, batchSize, params: counts.vlm + counts.expert };
 console.log(JSON.stringify({ device: args.device, ...model, plan: bytes, results }));
 
-async function measure(cuda) {
+async function measure({ cuda, computeType = "float32" }) {
+  const artifact = buildArtifact(config, { ...options, computeType });
   const index = Number(/:(\d+)$/.exec(args.device)?.[1] ?? 0);
   const watch = onGpu ? watchMemory(index) : undefined;
   const where = { device: args.device, runtime: "capi", ...(cuda ? { cuda } : {}) };

@@ -1,17 +1,21 @@
 /**
  * Time of one training step (forward, backward, clip, AdamW) against a peer, on the same shapes and threads.
  *
- *     node bench/step.mjs [--steps 7] [--threads 2] [--modes padded,live,default] [--peer "CMD"] [--peer-live "CMD"]
+ *     pnpm bench step [--peers torch,torch-compile,jax] [--python PATH] [--steps 7] [--rounds 2] [--threads 2]
+ *                     [--modes padded,live,default]
  *
  * The model is `small` with horizon 16 and vocabulary 4096; a batch is 4 samples with 3 cameras of which 2 exist,
  * a prompt of 36 and 24 FAST tokens in a buffer of 256. Modes: `padded` computes every padded token, as users of
- * openpi and LeRobot do; `live` computes exactly the tokens there are; `default` is what `insula train` runs. A peer
- * is a command that prints one JSON object with `ms_min` and `cpu_s_min` (`--peer` for padded, `--peer-live` for
- * live); ours and theirs alternate, twice each. Needs a build (`tsc -b`). About two minutes without a peer.
+ * openpi and LeRobot do; `live` computes exactly the tokens there are; `default` is what `insula train` runs. Peers are
+ * the scripts in ../shared/baselines, run by `--python` (INSULA_PYTHON, python3), which must have torch or jax; ours and
+ * theirs alternate. Expected on two quiet cores: live at most 1.0, default at most 0.5 of the fastest peer. About one
+ * minute without a peer, two more for each (JAX: ten).
  *
  * `--peers js` measures a transformer layer against jax-js and TensorFlow.js instead: see js-peers/index.mjs.
  */
-import { execSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildArtifact, createTrainSession, initParams } from "@insula/ki-model";
 import { makeModelConfig } from "@insula/model-types";
@@ -21,9 +25,8 @@ const { values: args } = parseArgs({
     steps: { type: "string", default: "7" },
     threads: { type: "string", default: "2" },
     modes: { type: "string", default: "padded,live,default" },
-    peer: { type: "string" },
-    "peer-live": { type: "string" },
     peers: { type: "string" },
+    python: { type: "string", default: process.env.INSULA_PYTHON || "python3" },
     check: { type: "boolean" },
     rounds: { type: "string" },
     profile: { type: "string" },
@@ -32,9 +35,22 @@ const { values: args } = parseArgs({
 if (args.peers === "js") {
   const { comparePeers } = await import("./js-peers/index.mjs");
   process.exit(await comparePeers(args));
-} else if (args.peers) {
-  throw new Error(`--peers: expected js, found ${args.peers}`);
 }
+/** Peers by name: a script of ../shared/baselines and its options. */
+const PEERS = {
+  torch: ["torch_step.py"],
+  "torch-compile": ["torch_step.py", "--compile"],
+  jax: ["jax_step.py"],
+};
+const peers = args.peers ? args.peers.split(",") : [];
+for (const name of peers) {
+  if (!PEERS[name])
+    throw new Error(`--peers: expected js or some of ${Object.keys(PEERS).join(", ")}; found ${name}`);
+}
+const baselines = join(
+  process.env.INSULA_SHARED ?? fileURLToPath(new URL("../../../../shared", import.meta.url)),
+  "baselines",
+);
 const B = 4;
 const PROMPT = 36;
 const FAST = 24;
@@ -54,7 +70,7 @@ const MODES = {
     config: { ...config, maxTokenLen: PROMPT + FAST },
     options: { imageKeys: live, lossRows: FAST },
   },
-  default: { config, options: { imageKeys: live, tokenBuckets: [128, 192] } },
+  default: { config, options: { imageKeys: live, tokenBuckets: [64, 128, 192] } },
 };
 
 const draw = (shape) => ({
@@ -118,33 +134,40 @@ async function ours(mode) {
   return { ms_min: Math.min(...ms), cpu_s_min: Math.min(...cpu), startup_ms: startup, ms };
 }
 
-function theirs(command) {
-  return JSON.parse(execSync(command, { encoding: "utf8" }).trim().split("\n").at(-1));
+function theirs(name, mode) {
+  const [script, ...options] = PEERS[name];
+  const size = ["--config", "small", "--steps", args.steps, "--threads", args.threads];
+  const command = [join(baselines, script), ...size, ...options, ...(mode === "live" ? ["--no-pad"] : [])];
+  const out = execFileSync(args.python, command, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  return JSON.parse(out.trim().split("\n").at(-1));
 }
 
 const show = (name, { ms_min, cpu_s_min, startup_ms, ms }) =>
   console.log(
-    `${name.padEnd(16)}${ms_min.toFixed(0).padStart(6)} ms  ${cpu_s_min.toFixed(2)} CPU s` +
+    `${name.padEnd(22)}${ms_min.toFixed(0).padStart(6)} ms  ${cpu_s_min.toFixed(2)} CPU s` +
       (startup_ms ? `  start-up ${(startup_ms / 1000).toFixed(1)} s` : "") +
       (ms ? `  all ${ms.map((x) => x.toFixed(0)).join(" ")}` : ""),
   );
 const best = {};
-const peers = { padded: args.peer, live: args["peer-live"] };
-for (let round = 0; round < 2; round++) {
+const least = (key, result) => {
+  show(key, result);
+  best[key] = Math.min(best[key] ?? Infinity, result.ms_min);
+};
+for (let round = 0; round < Number(args.rounds ?? 2); round++) {
   for (const mode of args.modes.split(",")) {
-    const result = await ours(mode);
-    show(`ours ${mode}`, result);
-    best[mode] = Math.min(best[mode] ?? Infinity, result.ms_min);
-    if (!peers[mode]) continue;
-    const peer = theirs(peers[mode]);
-    show(`peer ${mode}`, peer);
-    best[`peer ${mode}`] = Math.min(best[`peer ${mode}`] ?? Infinity, peer.ms_min);
+    least(`ours ${mode}`, await ours(mode));
+    // What runs by default has no like: it is held against what others compute.
+    if (mode !== "default") for (const name of peers) least(`${name} ${mode}`, theirs(name, mode));
   }
 }
-for (const [mine, other] of [
-  ["padded", "peer padded"],
-  ["live", "peer live"],
-  ["default", "peer padded"],
+for (const [mine, against] of [
+  ["padded", "padded"],
+  ["live", "live"],
+  ["default", "padded"],
 ]) {
-  if (best[mine] && best[other]) console.log(`${mine} / ${other}: ${(best[mine] / best[other]).toFixed(2)}`);
+  const own = best[`ours ${mine}`];
+  for (const name of peers) {
+    const other = best[`${name} ${against}`];
+    if (own && other) console.log(`ours ${mine} / ${name} ${against}: ${(own / other).toFixed(2)}`);
+  }
 }
