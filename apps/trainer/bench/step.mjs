@@ -15,6 +15,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildArtifact, createTrainSession, initParams } from "@insula/ki-model";
@@ -123,6 +124,8 @@ async function ours(mode) {
   await session.step(batch, draws, 1e-4);
   const ms = [];
   const cpu = [];
+  const lag = monitorEventLoopDelay({ resolution: 1 });
+  lag.enable();
   for (let i = 0; i < Number(args.steps); i++) {
     const [t0, c0] = [performance.now(), process.cpuUsage()];
     await session.step(batch, draws, 1e-4);
@@ -130,8 +133,17 @@ async function ours(mode) {
     ms.push(performance.now() - t0);
     cpu.push((user + system) / 1e6);
   }
+  lag.disable();
+  const { arena } = session.memory();
   await session.release();
-  return { ms_min: Math.min(...ms), cpu_s_min: Math.min(...cpu), startup_ms: startup, ms };
+  return {
+    lag_ms: lag.max / 1e6,
+    arena_mb: arena && arena.peak / 1e6,
+    ms_min: Math.min(...ms),
+    cpu_s_min: Math.min(...cpu),
+    startup_ms: startup,
+    ms,
+  };
 }
 
 function theirs(name, mode) {
@@ -142,10 +154,12 @@ function theirs(name, mode) {
   return JSON.parse(out.trim().split("\n").at(-1));
 }
 
-const show = (name, { ms_min, cpu_s_min, startup_ms, ms }) =>
+const show = (name, { ms_min, cpu_s_min, startup_ms, lag_ms, arena_mb, ms }) =>
   console.log(
     `${name.padEnd(22)}${ms_min.toFixed(0).padStart(6)} ms  ${cpu_s_min.toFixed(2)} CPU s` +
-      (startup_ms ? `  start-up ${(startup_ms / 1000).toFixed(1)} s` : "") +
+      (startup_ms ? `  to the end of the first step ${(startup_ms / 1000).toFixed(1)} s` : "") +
+      (lag_ms ? `  event loop at most ${lag_ms.toFixed(0)} ms late` : "") +
+      (arena_mb ? `  arena ${arena_mb.toFixed(0)} MB` : "") +
       (ms ? `  all ${ms.map((x) => x.toFixed(0)).join(" ")}` : ""),
   );
 const best = {};
