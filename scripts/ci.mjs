@@ -20,7 +20,7 @@ const golden = [
   ...["--tokenizers", join(shared, "data")],
 ];
 
-/** Name → what is checked and the command. `pnpm` commands are the ones that the README gives. */
+/** Name → what is checked, the command, and its environment. `pnpm` commands are the ones that the README gives. */
 const STEPS = {
   test: ["every package's tests", [...pnpm, "test"]],
   lint: ["format and lint", [...pnpm, "lint"]],
@@ -31,6 +31,15 @@ const STEPS = {
   published: ["publint and attw on the tarballs", node("tools/deps/check-published.mjs")],
   pack: ["README examples from tarballs, by npm", node("scripts/check-pack.mjs")],
   verify: ["the reference's numbers", [...pnpm, "insula", "verify", ...golden]],
+  "verify-node": [
+    "the same on onnxruntime-node's API",
+    [...pnpm, "insula", "verify", ...golden, "--runtime", "node"],
+  ],
+  "tests-node": [
+    "the model's tests on that API",
+    [...pnpm, "--filter", "@insula/ki-model", "test"],
+    { INSULA_RUNTIME: "node" },
+  ],
   artifact: ["exported artifact in Python onnxruntime", node("scripts/check-artifact-python.mjs")],
   "real-data": ["training on real DROID episodes", node("scripts/check-real-data.mjs")],
   clone: ["the README's first command in a fresh clone", node("scripts/check-clone.mjs")],
@@ -72,12 +81,12 @@ console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed ? 1 : 0;
 
 async function step(name) {
-  const [what, command] = STEPS[name];
+  const [what, command, env] = STEPS[name];
   const log = join(logs, `${name}.log`);
   const reports = name === "test" ? join(logs, "reports") : undefined;
   if (reports) mkdirSync(reports);
   const began = Date.now();
-  const problem = await runLogged(command, log, reports && { INSULA_TEST_REPORTS: reports });
+  const problem = await runLogged(command, log, reports ? { INSULA_TEST_REPORTS: reports } : env);
   const seconds = ((Date.now() - began) / 1000).toFixed(1).padStart(6);
   const one = { passed: problem ? 0 : 1, failed: problem ? 1 : 0, failures: [] };
   const { passed, failed, skipped, failures } = reports ? countTests(reports, !problem) : one;
