@@ -8,7 +8,6 @@ import { readNormStats } from "@insula/transforms/node";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { checkDataset } from "../src/data/checks.js";
-import { liberoInputs, liberoOutputs, liberoRepack } from "../src/data/libero.js";
 import { datasetNormStats } from "../src/data/norm-stats.js";
 import { robotSpec } from "../src/data/robots.js";
 import { splitEpisodes } from "../src/data/split.js";
@@ -208,38 +207,64 @@ test("a split parts the episodes in order", () => {
   );
 });
 
-test("LIBERO in and out", () => {
-  const pixels = (v: number) => ({ data: new Uint8Array(12).fill(v), shape: [2, 2, 3] });
-  const sample: Sample = {
-    image: pixels(1),
-    wrist_image: pixels(2),
-    state: { data: new Float32Array(8), shape: [8] },
-    actions: { data: new Float32Array(14), shape: [2, 7] },
-    prompt: "put the bowl on the plate",
-    task_index: 3,
+test("every camera of a specification is one that its transforms give, unmasked", () => {
+  const pixels = { data: new Uint8Array(12), shape: [2, 2, 3] };
+  const vectors: Record<string, number> = {
+    joint_position: 7,
+    gripper_position: 1,
+    state: 8,
+    "observation.state": 14,
   };
-  const repacked = liberoRepack()(sample);
-  const out = liberoInputs("pi05_ki")(repacked);
-  expect(Object.keys(out).sort()).toEqual(["actions", "image", "image_mask", "prompt", "state"]);
-  expect(out["image_mask"]).toEqual({ base_0_rgb: true, left_wrist_0_rgb: true, right_wrist_0_rgb: false });
-  expect(out["image"]).toMatchObject({
-    base_0_rgb: pixels(1),
-    left_wrist_0_rgb: pixels(2),
-    right_wrist_0_rgb: pixels(0),
+  for (const robot of ["droid", "libero", "aloha", "aloha_sim"] as const) {
+    const spec = robotSpec(robot);
+    expect(spec.actionNames).toHaveLength(spec.actionDim);
+    const sample: Sample = {
+      ...Object.fromEntries(spec.cameraColumns.map((key) => [key, pixels])),
+      ...Object.fromEntries(
+        spec.stateColumns.map((key) => [
+          key,
+          { data: new Float32Array(vectors[key]!), shape: [vectors[key]!] },
+        ]),
+      ),
+      [spec.actionKey]: { data: new Float32Array(2 * spec.actionDim), shape: [2, spec.actionDim] },
+      prompt: "go",
+    };
+    for (const type of ["pi05_ki", "pi0_fast"] as const) {
+      const out = spec.inputs(type)(spec.repack(sample));
+      const masks = Object.entries(out["image_mask"] as Record<string, boolean>);
+      expect(masks.filter(([, real]) => real).map(([camera]) => camera)).toEqual(spec.cameras(type));
+      expect(spec.outputs({ actions: out["actions"]! })["actions"]).toMatchObject({
+        shape: [2, spec.actionDim],
+      });
+      expect(spec.state(spec.repack(sample))).toEqual(out["state"]);
+      expect(spec.modelActions(sample[spec.actionKey] as NdArray)).toEqual(out["actions"]);
+    }
+  }
+});
+
+test("statistics of an ALOHA dataset are those of what training sees", async () => {
+  const features = {
+    "observation.images.top": image,
+    "observation.state": vector(14),
+    action: vector(14),
+  };
+  const set = await dataset("aloha", { features, lengths: [6], value: (_, i) => Math.sin(i) / 2 + 0.5 });
+  const stats = await datasetNormStats(set, {
+    robot: "droid",
+    spec: robotSpec("aloha_sim"),
+    actionHorizon: 4,
+    deltaActions: null,
+    episodes: new Set([0]),
   });
-  expect(liberoInputs("pi0_fast")(repacked)["image_mask"]).toEqual({
-    base_0_rgb: true,
-    base_1_rgb: true,
-    wrist_0_rgb: true,
-  });
-  const wide = { data: Float32Array.from({ length: 16 }, (_, i) => i), shape: [2, 8] };
-  expect(liberoOutputs()({ actions: wide })).toEqual({
-    actions: { data: Float32Array.of(0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14), shape: [2, 7] },
-  });
-  expect(() => liberoOutputs()({ actions: { data: new Float32Array(12), shape: [2, 6] } })).toThrow(
-    "actions: expected [*, 7], found [2, 6]",
-  );
-  expect(() => liberoInputs("pi0")({ ...repacked, actions: wide })).toThrow(
-    "actions: expected [*, 7], found [2, 8]",
-  );
+  const actions = (await set.column("action")).data;
+  const state = (await set.column("observation.state")).data;
+  const mean = (x: ArrayLike<unknown>, d: number) => {
+    let sum = 0;
+    for (let t = 0; t < 6; t++) sum += Number(x[t * 14 + d]) / 6;
+    return sum;
+  };
+  // the second joint turns the other way; a command of 0…1 spans 2.1123 rad
+  expect(stats["state"]!.mean[1]).toBeCloseTo(-mean(state, 1), 6);
+  expect(stats["actions"]!.mean[8]).toBeCloseTo(-mean(actions, 8), 6);
+  expect(stats["actions"]!.mean[6]).toBeCloseTo(mean(actions, 6) * 2.1123 - 1.1689, 6);
 });

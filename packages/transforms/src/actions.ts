@@ -3,7 +3,16 @@
  * width (openpi `DeltaActions`, `AbsoluteActions`, `SubsampleActions`, `PadStatesAndActions`).
  */
 import { InsulaError, type NdArray, type Sample, sizeOf, type TypedArray } from "@insula/model-types";
-import { asArray, lastDim, numbersOf, padToDim, requireArray, shapeText, zerosLike } from "./arrays.js";
+import {
+  asArray,
+  isFloat,
+  lastDim,
+  numbersOf,
+  padToDim,
+  requireArray,
+  shapeText,
+  zerosLike,
+} from "./arrays.js";
 import { named, type Transform } from "./transform.js";
 
 /**
@@ -18,7 +27,8 @@ export function makeBoolMask(...dims: readonly number[]): boolean[] {
  * Subtract the state from the masked dims of every step of `actions` `[…, horizon, dim]`: actions relative to
  * the state at the chunk's start. The element type of the actions stays. Without a mask or without actions the
  * sample is returned as it is. Runs before normalisation, in physical units. Upstream: `DeltaActions`.
- * @throws InsulaError `transforms/mask-width` when the mask is wider than state or actions.
+ * @throws InsulaError `transforms/mask-width` when the mask is wider than state or actions, `transforms/shape` when
+ * they do not pair up, `transforms/dtype` when integer actions would become fractions.
  */
 export function deltaActions(mask?: readonly boolean[]): Transform {
   return shiftActions("deltaActions", mask, -1);
@@ -50,6 +60,12 @@ function shiftActions(name: string, mask: readonly boolean[] | undefined, sign: 
   });
 }
 
+const notWhole = (value: number, dim: number, row: number): InsulaError =>
+  new InsulaError(
+    "transforms/dtype",
+    `actions: ${value} at dim ${dim} of row ${row} does not fit integers; give actions as floats`,
+  );
+
 /** actions[i…, t, d] ± state[i…, d]: leading axes of the state, if any, pair with those of the actions. */
 function shift(actions: NdArray, state: NdArray, mask: readonly boolean[], sign: 1 | -1): NdArray {
   const width = lastDim(actions);
@@ -68,10 +84,14 @@ function shift(actions: NdArray, state: NdArray, mask: readonly boolean[], sign:
   const big = data instanceof BigInt64Array || data instanceof BigUint64Array;
   const out = big ? new Float64Array(from.length) : (data as Float64Array);
   out.set(from);
+  const whole = !isFloat(actions);
   for (let r = 0; r < rows; r++) {
     const s = Math.floor((r * states0) / rows) * stateWidth;
     for (let d = 0; d < mask.length; d++) {
-      if (mask[d]) out[r * width + d] = from[r * width + d]! + sign * states[s + d]!;
+      if (!mask[d]) continue;
+      const moved = from[r * width + d]! + sign * states[s + d]!;
+      if (whole && !Number.isInteger(moved)) throw notWhole(moved, d, r);
+      out[r * width + d] = moved;
     }
   }
   if (big) for (let i = 0; i < out.length; i++) data[i] = BigInt(out[i]!);

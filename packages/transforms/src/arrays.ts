@@ -51,9 +51,12 @@ export function requireArray(caller: string, sample: Sample, key: string): NdArr
   return asArray(caller, key, leaf);
 }
 
-/** `leaf` as an array of at least one axis. @throws InsulaError `transforms/not-an-array`. */
+/**
+ * `leaf` as an array of at least one axis.
+ * @throws InsulaError `transforms/not-an-array`, `transforms/shape` when its shape does not count its elements.
+ */
 export function asArray(caller: string, key: string, leaf: Leaf | Sample): NdArray {
-  if (isNdArray(leaf) && leaf.shape.length > 0) return leaf;
+  if (isNdArray(leaf) && leaf.shape.length > 0) return checkShape(caller, key, leaf);
   const found = isNdArray(leaf)
     ? "an array of shape []"
     : typeof leaf === "object"
@@ -62,6 +65,15 @@ export function asArray(caller: string, key: string, leaf: Leaf | Sample): NdArr
   throw new InsulaError(
     "transforms/not-an-array",
     `${caller}: ${key}: expected an array of at least one axis, found ${found}`,
+  );
+}
+
+/** @throws InsulaError `transforms/shape` unless the axes are whole numbers whose product is the element count. */
+export function checkShape<T extends TypedArray>(caller: string, key: string, x: NdArray<T>): NdArray<T> {
+  if (x.shape.every((d) => Number.isSafeInteger(d) && d >= 0) && sizeOf(x.shape) === x.data.length) return x;
+  throw new InsulaError(
+    "transforms/shape",
+    `${caller}: ${key}: shape ${shapeText(x.shape)} does not fit its ${x.data.length} elements`,
   );
 }
 

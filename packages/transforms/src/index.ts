@@ -11,7 +11,9 @@ export { padToDim } from "./arrays.js";
 export { type Batch, type CollateOptions, collate, toObservation } from "./collate.js";
 export {
   type Augmentation,
+  type AugmentBatchOptions,
   type AugmentVariant,
+  augmentBatch,
   augmentImage,
   augmentImages,
   drawAugmentation,
@@ -19,15 +21,23 @@ export {
 export { resizeWithPadJax } from "./image/jax-resize.js";
 export { convertToUint8, parseImage } from "./image/parse-image.js";
 export { resizeBilinear } from "./image/pil-resize.js";
+export { keyedRandom } from "./image/random.js";
 export { resizeWithPad } from "./image/resize-with-pad.js";
 export { type ModelTransformOptions, modelTransforms } from "./model-transforms.js";
 export { type NormalizeOptions, normalize, unnormalize } from "./normalize.js";
 export { injectDefaultPrompt, promptFromLeRobotTask, promptText } from "./prompt.js";
 export { type RepackStructure, repackTransform } from "./repack.js";
 export { resizeImages } from "./resize-images.js";
-export { type Degenerate, findDegenerate } from "./stats/degenerate.js";
+export {
+  type Degenerate,
+  type DegenerateOptions,
+  findDegenerate,
+  type NormMethod,
+  requireSpread,
+} from "./stats/degenerate.js";
 export type { Histogram } from "./stats/histogram.js";
 export { type NormStats, type NormStatsMap, parseNormStats, serializeNormStats } from "./stats/norm-stats.js";
+export { packedLength, packRunningStats, unpackRunningStats } from "./stats/packed.js";
 export {
   createRunningStats,
   type ExactStats,

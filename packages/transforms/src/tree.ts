@@ -94,11 +94,11 @@ export function missingKey(caller: string, key: string, available: readonly stri
  * Rename or remove leaves by regular expression (openpi `transform_dict`). A pattern must match a whole flat
  * key; the first that does wins; `null` removes the leaf. Replacements may use `$1` or Python's `\1`.
  * @throws InsulaError `transforms/duplicate-key` when two leaves get one name, `transforms/alias` when a leaf
- * would also be a record.
+ * would also be a record, `transforms/pattern` for a pattern that is no regular expression.
  */
 export function transformDict(patterns: Readonly<Record<string, string | null>>, sample: Sample): Sample {
   const compiled = Object.entries(patterns).map(
-    ([pattern, to]) => [new RegExp(`^(?:${pattern})$`, "su"), to?.replace(/\\(\d+)/g, "$$$1")] as const,
+    ([pattern, to]) => [compile(pattern), to?.replace(/\\(\d+)/g, "$$$1")] as const,
   );
   const out = new Map<string, Leaf>();
   for (const [key, leaf] of Object.entries(flatten(sample))) {
@@ -114,4 +114,16 @@ export function transformDict(patterns: Readonly<Record<string, string | null>>,
     out.set(renamed, leaf);
   }
   return unflatten(Object.fromEntries(out));
+}
+
+function compile(pattern: string): RegExp {
+  try {
+    return new RegExp(`^(?:${pattern})$`, "su");
+  } catch (cause) {
+    throw new InsulaError(
+      "transforms/pattern",
+      `transformDict: '${pattern}' is no regular expression: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
 }

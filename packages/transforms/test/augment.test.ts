@@ -1,7 +1,14 @@
 import type { NdArray, Sample } from "@insula/model-types";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Augmentation, augmentImage, augmentImages, drawAugmentation } from "../src/index.js";
+import {
+  type Augmentation,
+  augmentBatch,
+  augmentImage,
+  augmentImages,
+  drawAugmentation,
+  keyedRandom,
+} from "../src/index.js";
 
 const image = (h: number, w: number, fill: (i: number) => number): NdArray<Uint8Array> => ({
   data: Uint8Array.from({ length: h * w * 3 }, (_, i) => fill(i)),
@@ -111,10 +118,85 @@ test("a sample: seeded, pure, one colour for all cameras, geometry for fixed one
   const { color } = drawAugmentation(generator(5));
   expect(once["left_wrist_0_rgb"]).toEqual(augmentImage(base, { color: color! }));
   const upstream = run("upstream");
-  expect(upstream["base_0_rgb"]).not.toEqual(upstream["base_1_rgb"]);
+  // one key of random numbers for all cameras there, but wrist cameras split it into other numbers
+  expect(upstream["base_0_rgb"]).toEqual(upstream["base_1_rgb"]);
+  const random = generator(5);
+  const [fixed, wrist] = [random, random].map((r) => drawAugmentation(r, { variant: "upstream" }));
+  expect(upstream["base_0_rgb"]).toEqual(augmentImage(base, fixed!));
+  expect(upstream["left_wrist_0_rgb"]).toEqual(
+    augmentImage(base, wrist!.color ? { color: wrist!.color } : {}),
+  );
   expect(augmentImages({ state: 1 }, Math.random)).toEqual({ state: 1 });
   expect(() =>
     augmentImages({ image: { a: { data: new Float32Array(3), shape: [1, 1, 3] } } }, Math.random),
   ).toThrow("image/a: expected a uint8 array");
   expect(() => augmentImage({ data: new Uint8Array(4), shape: [1, 1, 4] }, {})).toThrow("found [1, 1, 4]");
+});
+
+test("a batch: every sample its own draw, of seed, step and place only", () => {
+  const samples = Array.from({ length: 4 }, (_, i): Sample => {
+    const base = image(8, 8, (j) => (j * 5 + i) % 256);
+    return { image: { base_0_rgb: base, wrist_0_rgb: base } };
+  });
+  const whole = augmentBatch(samples, { seed: 7, step: 3 });
+  expect(augmentBatch(samples, { seed: 7, step: 3 })).toEqual(whole);
+  expect(
+    [0, 2].flatMap((offset) => augmentBatch(samples.slice(offset, offset + 2), { seed: 7, step: 3, offset })),
+  ).toEqual(whole);
+  expect(whole[2]).toEqual(augmentImages(samples[2]!, keyedRandom(7, 3, 2)));
+  expect(augmentBatch(samples, { seed: 7, step: 4 })).not.toEqual(whole);
+  expect(augmentBatch(samples, { seed: 8, step: 3 })).not.toEqual(whole);
+  expect(augmentBatch(samples, { seed: 7, step: 3, variant: "upstream" })).not.toEqual(whole);
+});
+
+test("keyed random numbers: uniform, and unrelated between neighbouring keys", () => {
+  const sums = { x: 0, xx: 0, xy: 0 };
+  const n = 20_000;
+  for (let i = 0; i < n; i++) {
+    const [x, y] = [keyedRandom(42, i)(), keyedRandom(42, i + 1)()];
+    expect(x >= 0 && x < 1).toBe(true);
+    sums.x += x;
+    sums.xx += (x - 0.5) ** 2;
+    sums.xy += (x - 0.5) * (y - 0.5);
+  }
+  expect(sums.x / n).toBeCloseTo(0.5, 2);
+  expect(sums.xx / n).toBeCloseTo(1 / 12, 2);
+  expect(Math.abs(sums.xy / n)).toBeLessThan(0.003);
+  const keys = [[1, 2], [2, 1], [1, 2, 0], [1], [-1], [2 ** 40 + 1]];
+  expect(new Set(keys.map((key) => keyedRandom(...key)())).size).toBe(keys.length);
+});
+
+test("a whole turn of the hue is no turn: the way without hues and the way through them agree", () => {
+  const share = fc.double({ min: -0.4, max: 0.4, noNaN: true });
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 30, maxLength: 30 }),
+      share,
+      share,
+      share,
+      (data, brightness, contrast, saturation) => {
+        const x = { data, shape: [2, 5, 3] };
+        const color = { brightness, contrast, saturation, hue: 0 };
+        const turned = augmentImage(x, { color: { ...color, hue: 1 } }).data;
+        const straight = augmentImage(x, { color }).data;
+        // float32 between: one level where a value lies between two
+        for (const [i, v] of straight.entries()) expect(Math.abs(v - turned[i]!)).toBeLessThanOrEqual(1);
+      },
+    ),
+  );
+});
+
+test("one bilinear formula inside and at the border", () => {
+  // A bilinear ramp is reproduced by bilinear lookup: turned about its centre, it is the turned ramp.
+  const ramp = image(21, 21, (i) => 40 + 4 * (Math.floor(i / 3) % 21) + 3 * Math.floor(i / 63));
+  const angle = 0.2;
+  const turned = augmentImage(ramp, { geometry: { scale: 1, center: [0, 0], angle } }).data;
+  for (let y = 4; y < 17; y++) {
+    for (let x = 4; x < 17; x++) {
+      const [dy, dx] = [y - 10, x - 10];
+      const fromY = 10 + Math.cos(angle) * dy + Math.sin(angle) * dx;
+      const fromX = 10 + Math.cos(angle) * dx - Math.sin(angle) * dy;
+      expect(Math.abs(turned[(y * 21 + x) * 3]! - (40 + 4 * fromX + 3 * fromY))).toBeLessThanOrEqual(0.51);
+    }
+  }
 });

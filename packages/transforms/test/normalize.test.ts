@@ -9,6 +9,7 @@ import {
   type NormStats,
   normalize,
   parseNormStats,
+  requireSpread,
   serializeNormStats,
   unnormalize,
 } from "../src/index.js";
@@ -121,25 +122,27 @@ describe("properties", () => {
     ),
     { minLength: 1, maxLength: 6 },
   );
-  test.each([true, false])("unnormalize ∘ normalize is the identity (quantiles: %s)", (useQuantiles) => {
-    fc.assert(
-      fc.property(dims, fc.array(number, { minLength: 6, maxLength: 60 }), (d, values) => {
-        const s: NormStats = {
-          mean: f64(...d.map((x) => x[0])),
-          std: f64(...d.map((x) => x[1])),
-          q01: f64(...d.map((x) => x[2])),
-          q99: f64(...d.map((x) => x[2] + x[3])),
-        };
-        const rows = Math.floor(values.length / d.length);
-        const x = { data: f64(...values.slice(0, rows * d.length)), shape: [rows, d.length] };
-        const there = compose([
-          normalize({ x: s }, { useQuantiles }),
-          unnormalize({ x: s }, { useQuantiles }),
-        ]);
-        expect((there({ x })["x"] as NdArray).data).toBeAllclose(x.data, { atol: 1e-9 });
-      }),
-    );
-  });
+  test.each(["zscore", "quantile", "minmax"] as const)(
+    "unnormalize ∘ normalize is the identity: %s",
+    (method) => {
+      fc.assert(
+        fc.property(dims, fc.array(number, { minLength: 6, maxLength: 60 }), (d, values) => {
+          const s: NormStats = {
+            mean: f64(...d.map((x) => x[0])),
+            std: f64(...d.map((x) => x[1])),
+            q01: f64(...d.map((x) => x[2])),
+            q99: f64(...d.map((x) => x[2] + x[3])),
+            min: f64(...d.map((x) => x[2] - 1)),
+            max: f64(...d.map((x) => x[2] + x[3] + 1)),
+          };
+          const rows = Math.floor(values.length / d.length);
+          const x = { data: f64(...values.slice(0, rows * d.length)), shape: [rows, d.length] };
+          const there = compose([normalize({ x: s }, { method }), unnormalize({ x: s }, { method })]);
+          expect((there({ x })["x"] as NdArray).data).toBeAllclose(x.data, { atol: 1e-9 });
+        }),
+      );
+    },
+  );
 });
 
 test("nothing is clipped, nothing mutated, other keys pass", () => {
@@ -236,6 +239,51 @@ test("numbers are written as the reference writes them", () => {
   ]);
   expect(text).toContain('"q01": null');
   expect(() => serializeNormStats({ s: { mean: f64(Number.NaN), std: f64(1) } })).toThrow("cannot write NaN");
+});
+
+test("by extremes: the smallest to -1, the largest to 1, padding as it is", () => {
+  const s: NormStats = { ...stats, min: f64(-2, 0), max: f64(2, 10) };
+  const there = normalize({ x: s }, { method: "minmax" });
+  expect((there({ x: vec(-2, 10) })["x"] as NdArray).data).toBeAllclose([-1, 1], { atol: 1e-6 });
+  expect((there({ x: vec(0, 5) })["x"] as NdArray).data).toBeAllclose([0, 0], { atol: 1e-6 });
+  const back = unnormalize({ x: s }, { method: "minmax" });
+  expect((back({ x: vec(-1, 1, 0.5) })["x"] as NdArray).data).toBeAllclose([-2, 10, 0.5], { atol: 2e-5 });
+  for (const make of [normalize, unnormalize]) {
+    expect(() => make({ x: stats }, { method: "minmax" })).toThrow(
+      "key 'x' has no min; compute the statistics with getStatistics(…, { minMax: true })",
+    );
+  }
+  const text = serializeNormStats({ x: s });
+  expect(parseNormStats(text)).toEqual({ x: s });
+  expect(Object.keys(JSON.parse(text).norm_stats.x)).toEqual(["mean", "std", "q01", "q99", "min", "max"]);
+});
+
+test("a degenerate dimension can be an error that names it; only what the method divides by counts", () => {
+  const s: NormStats = {
+    mean: f64(0, 0),
+    std: f64(1, 0),
+    q01: f64(0, 1),
+    q99: f64(0, 2),
+    min: f64(0, 3),
+    max: f64(1, 3),
+  };
+  const names = { x: ["shoulder", "gripper"] };
+  const message = (method: "zscore" | "quantile" | "minmax"): string => {
+    try {
+      requireSpread({ x: s }, { method, names });
+    } catch (error) {
+      expect(error).toBeInstanceOf(InsulaError);
+      expect((error as InsulaError).code).toBe("norm-stats/degenerate");
+      return (error as InsulaError).message.split(". ")[0]!;
+    }
+    return "";
+  };
+  expect(message("zscore")).toBe("requireSpread: x[1] (gripper): std = 0, below 0.00025");
+  expect(message("quantile")).toBe("requireSpread: x[0] (shoulder): q99 - q01 = 0 - 0 = 0, below 0.001");
+  expect(message("minmax")).toBe("requireSpread: x[1] (gripper): max - min = 3 - 3 = 0, below 0.001");
+  requireSpread({ state: stats });
+  expect(() => normalize({ x: s }, { useQuantiles: true, onDegenerate: "error" })).toThrow("x[0]: q99 - q01");
+  expect(normalize({ x: s }, { useQuantiles: true }).name).toBe("normalize");
 });
 
 test("degenerate dimensions are named", () => {

@@ -7,6 +7,9 @@ import {
   type ExactStats,
   getStatistics,
   mergeRunningStats,
+  packedLength,
+  packRunningStats,
+  unpackRunningStats,
   updateRunningStats,
 } from "../src/index.js";
 
@@ -187,6 +190,49 @@ test("states travel between workers", () => {
   const stats = createRunningStats();
   updateRunningStats(stats, matrix([1, 2, 3, 4], 2));
   expect(getStatistics(structuredClone(stats))).toEqual(getStatistics(stats));
+});
+
+test("states travel between ranks as arrays of one length, and merge to the whole", () => {
+  const rows = Array.from({ length: 40 }, (_, i) => Math.sin(i * i) * 10 ** (i % 5));
+  const part = (from: number, to: number): ExactStats => {
+    const stats = createRunningStats();
+    if (to > from) updateRunningStats(stats, matrix(rows.slice(from * 2, to * 2), 2));
+    return stats;
+  };
+  const ranks = [part(0, 7), part(7, 7), part(7, 20)];
+  const packed = ranks.map((stats) => packRunningStats(stats, 2));
+  expect(packed.map((p) => p.length)).toEqual(new Array(3).fill(packedLength(2)));
+  expect(unpackRunningStats(packed[0]!)).toEqual(ranks[0]);
+  expect(unpackRunningStats(packed[1]!)).toEqual(createRunningStats());
+  const merged = packed.map(unpackRunningStats).reduce(mergeRunningStats);
+  const [found, whole] = [
+    getStatistics(merged, { minMax: true }),
+    getStatistics(part(0, 20), { minMax: true }),
+  ];
+  for (const field of ["q01", "q99", "min", "max"] as const) expect(found[field]).toEqual(whole[field]);
+  for (const field of ["mean", "std"] as const)
+    expect(found[field]).toBeAllclose(whole[field], { rtol: 1e-13 });
+  expect(() => packRunningStats(ranks[0]!, 3)).toThrow("expected vectors of 3 dims, found 2");
+  for (const bad of [
+    new Float64Array(0),
+    packed[0]!.slice(1),
+    Float64Array.of(1, 5, Number.NaN),
+    packed[0]!.slice(0, 9),
+  ]) {
+    expect(() => unpackRunningStats(bad)).toThrow("expected a packed state");
+  }
+});
+
+test("extremes on request, in both modes", () => {
+  for (const upstream of [false, true]) {
+    const stats = upstream ? createRunningStats({ upstream: true }) : createRunningStats();
+    updateRunningStats(stats, matrix([1, -2, 5, 0, -3, 7], 2));
+    expect(getStatistics(stats)).not.toHaveProperty("min");
+    expect(getStatistics(stats, { minMax: true })).toMatchObject({
+      min: Float64Array.of(-3, -2),
+      max: Float64Array.of(5, 7),
+    });
+  }
 });
 
 test("errors", () => {

@@ -158,6 +158,14 @@ test("float32 actions stay float32, integers integers", () => {
   });
 });
 
+test("integer actions that would become fractions are refused", () => {
+  for (const data of [Int32Array.of(5), BigInt64Array.of(5n)]) {
+    expect(() =>
+      deltaActions([true])({ state: floats([0.5], [1]), actions: { data, shape: [1, 1] } }),
+    ).toThrow("actions: 4.5 at dim 0 of row 0 does not fit integers");
+  }
+});
+
 test("batched chunks take their own state", () => {
   const sample = { state: ints([1, 10], [2, 1]), actions: ints([1, 2, 3, 4], [2, 2, 1]) };
   expect(deltaActions([true])(sample)["actions"]).toEqual(ints([0, 1, -7, -6], [2, 2, 1]));

@@ -1,4 +1,4 @@
-/** @file `insula inspect graph`: the training graph of a configuration, and which loss trains what. */
+/** @file `insula inspect graph`: the training graph of a configuration, and which loss trains what. `insula inspect tokens` joins it. */
 import { buildTrainingModel, gradientPaths } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
 import { ancestors } from "@insula/onnx-grad";
@@ -6,6 +6,7 @@ import { Option } from "commander";
 import { robotSpec } from "../data/robots.js";
 import { table } from "../table.js";
 import type { Install } from "./command.js";
+import { addInspectTokens } from "./inspect-tokens.js";
 import { addConfigOptions, type ConfigOptions, configFrom } from "./options.js";
 
 interface InspectGraphOptions extends ConfigOptions {
@@ -15,6 +16,7 @@ interface InspectGraphOptions extends ConfigOptions {
 
 export const installInspect: Install = (program, io) => {
   const inspect = program.command("inspect").description("look inside what training runs");
+  addInspectTokens(inspect, io);
   addConfigOptions(inspect.command("graph"))
     .description("operators of the training graph, and which loss's gradient reaches which parameters")
     .addOption(new Option("--no-insulation", "build it as if the expert could reach the VLM, to compare"))

@@ -84,7 +84,7 @@ export function makePipeline(options: PipelineOptions): Pipeline {
 }
 
 /** Task, default prompt, or whatever `prompt` column the dataset has. An empty task counts as none. */
-function promptTransform({ data }: RunConfig, tasks: ReadonlyMap<number, string>): Transform {
+export function promptTransform({ data }: RunConfig, tasks: ReadonlyMap<number, string>): Transform {
   const fromTask = data.promptFromTask ? promptFromLeRobotTask(tasks) : undefined;
   return named("promptTransform", (sample: Sample) => {
     const out = fromTask ? fromTask(sample) : sample;
@@ -94,7 +94,7 @@ function promptTransform({ data }: RunConfig, tasks: ReadonlyMap<number, string>
 }
 
 /** The one tokenizer that the model type asks for. */
-function sequenceTokenizers(
+export function sequenceTokenizers(
   { model }: RunConfig,
   tokenizers: Tokenizers,
   overflow: OverflowOptions,

@@ -2,11 +2,20 @@
  * @file What differs from robot to robot: names of dataset columns, the transforms of its policy package, the
  * cameras that are really there, names and units of its action dims.
  */
+import {
+  ALOHA_DIM,
+  type AlohaCamera,
+  alohaActionsToModel,
+  alohaInputs,
+  alohaOutputs,
+  alohaRepack,
+  alohaStateToModel,
+} from "@insula/aloha-policy";
 import { droidInputs, droidOutputs, droidRepack, droidState } from "@insula/droid-policy";
+import { LIBERO_DIM, liberoInputs, liberoOutputs, liberoRepack, liberoState } from "@insula/libero-policy";
 import type { ModelType, NdArray, Sample } from "@insula/model-types";
 import type { Transform } from "@insula/transforms";
 import type { Robot } from "../configs/types.js";
-import { LIBERO_DIM, liberoInputs, liberoOutputs, liberoRepack, liberoState } from "./libero.js";
 
 export interface RobotSpec {
   /** Width of the robot's actions. */
@@ -25,18 +34,38 @@ export interface RobotSpec {
   inputs(modelType: ModelType): Transform;
   /** Model actions → the robot's. */
   outputs: Transform;
-  /** `[stateDim]` of a repacked sample; needs no images. */
+  /** `[stateDim]`, as `inputs` gives it, of a repacked sample; needs no images. */
   state(sample: Sample): NdArray;
+  /** The key of a repacked sample that holds one of `stateColumns`. */
+  stateKey(column: string): string;
+  /** Recorded actions `[horizon, actionDim]` as `inputs` gives them. */
+  modelActions(actions: NdArray): NdArray;
   /** Model cameras that the robot has: the others are masked out and need not be in the graph. */
   cameras(modelType: ModelType): readonly string[];
 }
 
 /** pi0_fast masks nothing: its missing camera is a black image that the model sees. */
-const cameras = (modelType: ModelType): readonly string[] =>
+const droidCameras = (modelType: ModelType): readonly string[] =>
   modelType === "pi0_fast" ? ["base_0_rgb", "base_1_rgb", "wrist_0_rgb"] : ["base_0_rgb", "left_wrist_0_rgb"];
 
-const SPECS: Readonly<Record<Robot, () => RobotSpec>> = {
+/** As DROID's, but every model type has pi0's camera names. */
+const liberoCameras = (modelType: ModelType): readonly string[] => [
+  "base_0_rgb",
+  "left_wrist_0_rgb",
+  ...(modelType === "pi0_fast" ? ["right_wrist_0_rgb"] : []),
+];
+
+const asRecorded = {
+  stateKey: (column: string) => `observation/${column}`,
+  modelActions: (actions: NdArray) => actions,
+};
+
+/** Robots with a specification. */
+export type KnownRobot = Robot | "aloha" | "aloha_sim";
+
+const SPECS: Readonly<Record<KnownRobot, () => RobotSpec>> = {
   droid: () => ({
+    ...asRecorded,
     actionDim: 8,
     actionNames: [
       ...Array.from({ length: 7 }, (_, i) => `joint ${i + 1} (rad/s)`),
@@ -49,9 +78,10 @@ const SPECS: Readonly<Record<Robot, () => RobotSpec>> = {
     inputs: droidInputs,
     outputs: droidOutputs(),
     state: droidState,
-    cameras,
+    cameras: droidCameras,
   }),
   libero: () => ({
+    ...asRecorded,
     actionDim: LIBERO_DIM,
     actionNames: [
       "x (m)",
@@ -69,11 +99,47 @@ const SPECS: Readonly<Record<Robot, () => RobotSpec>> = {
     inputs: liberoInputs,
     outputs: liberoOutputs(),
     state: liberoState,
-    cameras,
+    cameras: liberoCameras,
   }),
+  // A station with a camera above and one at each wrist.
+  aloha: () =>
+    aloha({
+      cam_high: "observation.images.cam_high",
+      cam_left_wrist: "observation.images.cam_left_wrist",
+      cam_right_wrist: "observation.images.cam_right_wrist",
+    }),
+  // The simulator's one camera.
+  aloha_sim: () => aloha({ cam_high: "observation.images.top" }),
 };
 
+/** ALOHA with these cameras, as dataset columns. */
+function aloha(columns: Readonly<Partial<Record<AlohaCamera, string>>>): RobotSpec {
+  const arm = (side: string) => [
+    ...Array.from({ length: 6 }, (_, i) => `${side} joint ${i + 1} (rad)`),
+    `${side} gripper (0 closed, 1 open)`,
+  ];
+  const present = [
+    "base_0_rgb",
+    ...(columns.cam_left_wrist ? ["left_wrist_0_rgb"] : []),
+    ...(columns.cam_right_wrist ? ["right_wrist_0_rgb"] : []),
+  ];
+  return {
+    actionDim: ALOHA_DIM,
+    actionNames: [...arm("left"), ...arm("right")],
+    actionKey: "action",
+    stateColumns: ["observation.state"],
+    cameraColumns: Object.values(columns),
+    repack: alohaRepack(columns),
+    inputs: () => alohaInputs(),
+    outputs: alohaOutputs(),
+    state: (sample) => alohaStateToModel(sample["state"] as NdArray),
+    stateKey: () => "state",
+    modelActions: alohaActionsToModel,
+    cameras: () => present,
+  };
+}
+
 /** The specification of `robot`. */
-export function robotSpec(robot: Robot): RobotSpec {
+export function robotSpec(robot: KnownRobot): RobotSpec {
   return SPECS[robot]();
 }

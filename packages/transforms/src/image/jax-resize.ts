@@ -4,7 +4,7 @@
  * level; the model applies it only when an image does not have its size already.
  */
 import { InsulaError, type NdArray, sizeOf } from "@insula/model-types";
-import { shapeText } from "../arrays.js";
+import { checkShape, shapeText } from "../arrays.js";
 import { fittedSize } from "./resize-with-pad.js";
 
 const f = Math.fround;
@@ -62,9 +62,11 @@ export function resizeWithPadJax<T extends Uint8Array | Float32Array>(
       `resizeWithPadJax: expected [..., h, w, c], found ${shapeText(shape)}`,
     );
   }
+  checkShape("resizeWithPadJax", "image", image);
   const [h, w, channels] = shape.slice(-3) as [number, number, number];
   const fitted = fittedSize(h, w, height, width);
-  if (fitted.height < 1 || fitted.width < 1) {
+  // negated, so that the NaN of an empty image is caught too
+  if (!(fitted.height >= 1 && fitted.width >= 1)) {
     throw new InsulaError(
       "image/size",
       `resizeWithPadJax: an image of ${h}×${w} has no pixels left when fitted into ${height}×${width}`,

@@ -1,6 +1,6 @@
 /** @file Cameras' images, floats or bytes, channels first or last, as uint8 `[h, w, c]`. */
 import { InsulaError, type NdArray } from "@insula/model-types";
-import { isFloat, shapeText } from "../arrays.js";
+import { checkShape, isFloat, shapeText } from "../arrays.js";
 
 /**
  * Floats in 0…1 become `trunc(255·x)`, in the floats' own precision; uint8 passes through (openpi
@@ -35,7 +35,8 @@ export function convertToUint8(image: NdArray, key: string = "image"): NdArray<U
 /**
  * A robot's camera image as uint8 `[h, w, c]`: floats are scaled, `[3, h, w]` is transposed (openpi
  * `_parse_image`). As upstream, an image with three *rows* is taken for channels first.
- * @throws InsulaError `image/rank` unless there are three axes, and as {@link convertToUint8}.
+ * @throws InsulaError `image/rank` unless there are three axes, `transforms/shape` when the shape does not count the
+ * pixels, and as {@link convertToUint8}.
  */
 export function parseImage(image: NdArray, key: string = "image"): NdArray<Uint8Array> {
   if (image.shape.length !== 3) {
@@ -44,7 +45,7 @@ export function parseImage(image: NdArray, key: string = "image"): NdArray<Uint8
       `${key}: expected an image [h, w, 3] or [3, h, w], found ${shapeText(image.shape)}`,
     );
   }
-  const bytes = convertToUint8(image, key);
+  const bytes = convertToUint8(checkShape("parseImage", key, image), key);
   return bytes.shape[0] === 3 ? channelsLast(bytes) : bytes;
 }
 

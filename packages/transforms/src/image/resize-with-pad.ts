@@ -4,8 +4,8 @@
  * `jax-resize.ts`.
  */
 import { InsulaError, type NdArray, sizeOf } from "@insula/model-types";
-import { shapeText } from "../arrays.js";
-import { resizeBilinear } from "./pil-resize.js";
+import { checkShape, shapeText } from "../arrays.js";
+import { checkSize, resizeInto } from "./pil-resize.js";
 
 /** Size of the fitted image; the same IEEE expression as upstream, so the same integers. */
 export function fittedSize(
@@ -22,7 +22,7 @@ export function fittedSize(
  * Resize `[…, h, w, c]` uint8 images to `[…, height, width, c]` without distortion, padding with zeros; an odd
  * pixel of padding goes to the bottom or right. Pixels equal Pillow's. An image of the right size is returned
  * as it is.
- * @throws InsulaError `image/dtype` unless uint8, `image/rank`, `image/size` when nothing would be left.
+ * @throws InsulaError `image/dtype` unless uint8, `image/rank`, `transforms/shape`, `image/size` when nothing would be left.
  */
 export function resizeWithPad(image: NdArray, height: number, width: number): NdArray<Uint8Array> {
   const { shape } = image;
@@ -35,6 +35,10 @@ export function resizeWithPad(image: NdArray, height: number, width: number): Nd
   if (shape.length < 3) {
     throw new InsulaError("image/rank", `resizeWithPad: expected [..., h, w, c], found ${shapeText(shape)}`);
   }
+  checkShape("resizeWithPad", "image", image);
+  if (!(Number.isSafeInteger(height) && height > 0 && Number.isSafeInteger(width) && width > 0)) {
+    throw new InsulaError("image/size", `resizeWithPad: cannot resize to ${height}×${width}`);
+  }
   const [h, w, channels] = shape.slice(-3) as [number, number, number];
   if (h === height && w === width) return image as NdArray<Uint8Array>;
   const fitted = fittedSize(h, w, height, width);
@@ -44,12 +48,9 @@ export function resizeWithPad(image: NdArray, height: number, width: number): Nd
   const data = new Uint8Array(count * height * width * channels);
   for (let n = 0; n < count; n++) {
     const one = image.data.subarray(n * h * w * channels, (n + 1) * h * w * channels);
-    const small = resizeBilinear(one, h, w, fitted.height, fitted.width, channels);
-    const rowLength = fitted.width * channels;
-    for (let y = 0; y < fitted.height; y++) {
-      const at = ((n * height + top + y) * width + left) * channels;
-      data.set(small.subarray(y * rowLength, (y + 1) * rowLength), at);
-    }
+    checkSize(one, h, w, fitted.height, fitted.width, channels);
+    const at = ((n * height + top) * width + left) * channels;
+    resizeInto(one, h, w, fitted.height, fitted.width, channels, data, at, width * channels);
   }
   return { data, shape: [...shape.slice(0, -3), height, width, channels] };
 }

@@ -4,19 +4,24 @@
  */
 import { InsulaError } from "@insula/model-types";
 
-/** Statistics of one key, `[dim]` each. Quantiles are absent in files that were computed without. */
+/** Statistics of one key, `[dim]` each. All but mean and std are absent in files that were computed without. */
 export interface NormStats {
   readonly mean: Float64Array;
   /** Population standard deviation. */
   readonly std: Float64Array;
   readonly q01?: Float64Array;
   readonly q99?: Float64Array;
+  /** Smallest and largest value, for min-max normalisation; openpi's files have neither. */
+  readonly min?: Float64Array;
+  readonly max?: Float64Array;
 }
 
 /** Flat sample key (`state`, `actions`) → its statistics. */
 export type NormStatsMap = Readonly<Record<string, NormStats>>;
 
+/** What openpi writes, `null` for what is not there; our own fields follow where there are any. */
 const FIELDS = ["mean", "std", "q01", "q99"] as const;
+const EXTRA_FIELDS = ["min", "max"] as const;
 
 /**
  * Read the text of a `norm_stats.json`. `file` is named in errors.
@@ -47,11 +52,11 @@ function parseOne(value: unknown, key: string, file: string): NormStats {
       `${file}: ${key}: expected an object, found ${describe(value)}`,
     );
   }
-  const out: Partial<Record<(typeof FIELDS)[number], Float64Array>> = {};
-  for (const field of FIELDS) {
+  const out: Partial<Record<(typeof FIELDS | typeof EXTRA_FIELDS)[number], Float64Array>> = {};
+  for (const field of [...FIELDS, ...EXTRA_FIELDS]) {
     const list = value[field];
     if (list === undefined || list === null) {
-      if (field === "q01" || field === "q99") continue;
+      if (field !== "mean" && field !== "std") continue;
       throw new InsulaError(
         "norm-stats/missing",
         `${file}: ${key}: '${field}' is missing (found ${Object.keys(value).join(", ") || "nothing"})`,
@@ -87,7 +92,7 @@ export function serializeNormStats(stats: NormStatsMap): string {
     values ? `[\n${Array.from(values, (v) => `        ${numberText(v)}`).join(",\n")}\n      ]` : "null";
   const entries = Object.entries(stats).map(
     ([key, s]) =>
-      `    ${JSON.stringify(key)}: {\n${FIELDS.map((f) => `      "${f}": ${list(s[f])}`).join(",\n")}\n    }`,
+      `    ${JSON.stringify(key)}: {\n${[...FIELDS, ...EXTRA_FIELDS.filter((f) => s[f])].map((f) => `      "${f}": ${list(s[f])}`).join(",\n")}\n    }`,
   );
   return `{\n  "norm_stats": {\n${entries.join(",\n")}\n  }\n}`;
 }

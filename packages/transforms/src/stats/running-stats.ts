@@ -146,17 +146,18 @@ export function mergeRunningStats(a: ExactStats, b: ExactStats): ExactStats {
 }
 
 /**
- * Mean, population standard deviation, and the quantiles 0.01 and 0.99.
+ * Mean, population standard deviation, and the quantiles 0.01 and 0.99; with `minMax` also the extremes.
  * @throws InsulaError `norm-stats/count` for fewer than two vectors.
  */
-export function getStatistics(stats: RunningStats): NormStats {
+export function getStatistics(stats: RunningStats, options: { minMax?: boolean } = {}): NormStats {
   if (stats.count < 2) {
     throw new InsulaError(
       "norm-stats/count",
       `getStatistics: Cannot compute statistics for less than 2 vectors (found ${stats.count})`,
     );
   }
-  if (stats.kind === "upstream") return upstreamStatistics(stats);
+  const extremes = options.minMax ? { min: stats.min.slice(), max: stats.max.slice() } : {};
+  if (stats.kind === "upstream") return { ...upstreamStatistics(stats), ...extremes };
   const quantile = (q: number): Float64Array =>
     Float64Array.from(stats.histograms, (h, d) =>
       histogramQuantile(h, q, stats.count, stats.min[d]!, stats.max[d]!),
@@ -166,5 +167,6 @@ export function getStatistics(stats: RunningStats): NormStats {
     std: stats.m2.map((m2) => Math.sqrt(m2 / stats.count)),
     q01: quantile(0.01),
     q99: quantile(0.99),
+    ...extremes,
   };
 }
