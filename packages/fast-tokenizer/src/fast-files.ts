@@ -3,6 +3,7 @@
  * `tokenizer.json`, a byte-level BPE, and `processor_config.json`, the numbers around it.
  */
 import { InsulaError } from "@insula/model-types";
+import { show } from "./show.js";
 
 /** Contents of `processor_config.json`; other keys are kept as they are. */
 export interface FastProcessorConfig {
@@ -41,13 +42,12 @@ export function parseFastConfig(json: unknown, source = "processor_config.json")
   const expect = (key: string, expected: string, ok: (value: number) => boolean): void => {
     const value = config[key];
     if (typeof value !== "number" || !ok(value)) {
-      throw new InsulaError(
-        "fast/config",
-        `${source}: ${key}: expected ${expected}, found ${JSON.stringify(value)}`,
-      );
+      throw new InsulaError("fast/config", `${source}: ${key}: expected ${expected}, found ${show(value)}`);
     }
   };
   expect("scale", "a number above 0", (v) => v > 0 && Number.isFinite(v));
+  // Beyond, numbers overflow on their way back.
+  expect("scale", "a number of 1e-9…1e9", (v) => v >= 1e-9 && v <= 1e9);
   expect("min_token", "an integer", (v) => Number.isSafeInteger(v) && Math.abs(v) < 2 ** 31);
   for (const key of ["time_horizon", "action_dim"]) {
     if (config[key] != null)

@@ -3,8 +3,9 @@
  * merge), with one option more: the byte alphabet, for tokenizers that must take chunks unlike those they saw.
  */
 import { InsulaError, type NdArray } from "@insula/model-types";
-import { BYTE_CHARS, wordEnd, writeUtf8 } from "./bpe/byte-level.js";
-import { type TrainingWord, trainBpe } from "./bpe/train.js";
+import { BYTE_CHARS } from "./bpe/byte-level.js";
+import { trainBpe } from "./bpe/train.js";
+import { makeWordCounter, type Words } from "./bpe/words.js";
 import { checkChunk, dctPlan } from "./dct.js";
 import type { FastProcessorConfig } from "./fast-files.js";
 
@@ -72,9 +73,9 @@ export function fitFastTokenizer(
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
   for (const coefficients of quantized) {
-    for (const q of coefficients) {
-      if (q < lowest) lowest = q;
-      if (q > highest) highest = q;
+    for (let i = 0; i < coefficients.length; i++) {
+      lowest = Math.min(lowest, coefficients[i]!);
+      highest = Math.max(highest, coefficients[i]!);
     }
   }
   const minToken = options.minToken ?? (byteAlphabet ? Math.min(lowest, FAST_PLUS_MIN_TOKEN) : lowest);
@@ -129,24 +130,16 @@ function quantizeChunk(chunk: NdArray, scale: number, index: number): Float64Arr
   return out;
 }
 
-/** Distinct words (the GPT-2 pattern's) as bytes, and their counts. */
-function countWords(quantized: readonly Float64Array[], minToken: number): Map<string, number> {
-  const words = new Map<string, number>();
+/** Distinct words of all chunks, as bytes. */
+function countWords(quantized: readonly Float64Array[], minToken: number): Words<Uint8Array> {
+  const counter = makeWordCounter();
+  let symbols = new Int32Array(0);
   for (const coefficients of quantized) {
-    const symbols = Int32Array.from(coefficients, (q) => Math.max(q - minToken, 0));
-    const bytes = new Uint8Array(4 * symbols.length);
-    for (let start = 0; start < symbols.length; ) {
-      const end = wordEnd(symbols, start, symbols.length);
-      let length = 0;
-      for (let i = start; i < end; i++) length += writeUtf8(symbols[i]!, bytes, length);
-      // One UTF-16 unit per byte: a compact key.
-      let word = "";
-      for (let i = 0; i < length; i++) word += String.fromCharCode(bytes[i]!);
-      words.set(word, (words.get(word) ?? 0) + 1);
-      start = end;
-    }
+    if (symbols.length < coefficients.length) symbols = new Int32Array(coefficients.length);
+    for (let i = 0; i < coefficients.length; i++) symbols[i] = Math.max(coefficients[i]! - minToken, 0);
+    counter.add(symbols, coefficients.length);
   }
-  return words;
+  return counter.finish();
 }
 
 /** Upstream's initial alphabet: the raw characters, although after byte mapping most of them never occur. */
@@ -156,21 +149,20 @@ function rawAlphabet(range: number): string[] {
 
 /** The alphabet (initial and seen, by code point) and the words in its ids. */
 function withAlphabet(
-  words: ReadonlyMap<string, number>,
+  words: Words<Uint8Array>,
   initial: readonly string[],
-): { alphabet: string[]; training: TrainingWord[] } {
+): { alphabet: string[]; training: Words<Int32Array> } {
   const characters = new Set(initial);
   const seen = new Uint8Array(256);
-  for (const word of words.keys()) for (let i = 0; i < word.length; i++) seen[word.charCodeAt(i)] = 1;
+  const { values: bytes } = words;
+  for (let i = 0; i < bytes.length; i++) seen[bytes[i]!] = 1;
   for (let byte = 0; byte < 256; byte++) if (seen[byte]) characters.add(BYTE_CHARS[byte]!);
   const alphabet = [...characters].sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!);
   const idOf = new Map(alphabet.map((char, id) => [char, id]));
-  const byteIds = BYTE_CHARS.map((char) => idOf.get(char) ?? -1);
-  const training = Array.from(words, ([word, count]) => ({
-    ids: Int32Array.from({ length: word.length }, (_, i) => byteIds[word.charCodeAt(i)]!),
-    count,
-  }));
-  return { alphabet, training };
+  const byteIds = Int32Array.from(BYTE_CHARS, (char) => idOf.get(char) ?? -1);
+  const values = new Int32Array(bytes.length);
+  for (let i = 0; i < bytes.length; i++) values[i] = byteIds[bytes[i]!]!;
+  return { alphabet, training: { ...words, values } };
 }
 
 /** The file that HF's `ByteLevelBPETokenizer` writes. */

@@ -17,7 +17,11 @@ export {
   type FittedFastTokenizer,
   fitFastTokenizer,
 } from "./fit.js";
-export { BinningTokenizer, type BinningTokenizerOptions } from "./prompt/binning-tokenizer.js";
+export {
+  type BinningFailure,
+  BinningTokenizer,
+  type BinningTokenizerOptions,
+} from "./prompt/binning-tokenizer.js";
 export { cleanFastPrompt, cleanPrompt, type StateVector, stateBin, stateText } from "./prompt/clean.js";
 export { type ExtractFailure, FASTTokenizer, type FASTTokenizerOptions } from "./prompt/fast-tokenizer.js";
 export { PaligemmaTokenizer, type PaligemmaTokenizerOptions } from "./prompt/paligemma-tokenizer.js";
@@ -32,7 +36,10 @@ export {
   type ResolvedVocabulary,
   resolveVocabulary,
   type VocabularyOptions,
+  type VocabularyOverlap,
+  vocabularyOverlap,
 } from "./prompt/vocabulary.js";
+export { type FastReport, type FastReportFailure, type FastReportOptions, reportFast } from "./report.js";
 export {
   type ByteTokenizer,
   type ByteTokenizerFile,

@@ -237,7 +237,7 @@ describe("tokenizer.json", () => {
       [
         "InsulaError: tokenizer.json: expected an object, found null",
         "InsulaError: tokenizer.json: no "model"",
-        "InsulaError: tokenizer.json: model.type: expected BPE, found Unigram",
+        "InsulaError: tokenizer.json: model.type: expected BPE, found "Unigram"",
         "InsulaError: tokenizer.json: model.vocab: id of "b": expected 0…1048575, found -1",
         "InsulaError: tokenizer.json: model.vocab: id 0 is both "a" and "b"",
         "InsulaError: tokenizer.json: merge 0: expected "a b" or ["a", "b"], found "a b c"",

@@ -145,6 +145,63 @@ describeShared("FAST's guards", () => {
     );
   });
 
+  test("round trip: no number is off by more than half a unit times its column's sum", () => {
+    const next = random(2);
+    let tightest = 0;
+    const { tokenizer: json, config } = tokenizer.files;
+    const scales = [5, 10, 50].map(
+      (scale) => new FastActionTokenizer({ tokenizer: json, config: { ...config, scale } }),
+    );
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 50 }), fc.constantFrom(...scales), (horizon, scaled) => {
+        const chunk = smoothChunk(horizon, 2, next);
+        for (let i = 0; i < chunk.data.length; i++) chunk.data[i]! *= 0.9;
+        const { actions } = scaled.decode(scaled.encode(chunk), { horizon, dim: 2 });
+        for (let t = 0; t < horizon; t++) {
+          // x_t = Σ_k w_k cos(π (2t + 1) k / 2n) c_k, each c_k off by at most 1 / (2 scale).
+          let sum = 0;
+          for (let k = 0; k < horizon; k++) {
+            const weight = Math.sqrt((k === 0 ? 1 : 2) / horizon);
+            sum += Math.abs(weight * Math.cos((Math.PI * (2 * t + 1) * k) / (2 * horizon)));
+          }
+          const bound = (sum * 0.5) / scaled.scale + 1e-12;
+          for (let d = 0; d < 2; d++) {
+            const error = Math.abs(actions.data[2 * t + d]! - chunk.data[2 * t + d]!);
+            expect(error).toBeLessThanOrEqual(bound);
+            tightest = Math.max(tightest, error / bound);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+    // And the bound is no empty one.
+    expect(tightest).toBeGreaterThan(0.5);
+  });
+
+  test("encode ∘ decode is the identity on actions that lie on the grid of coefficients", () => {
+    const grid = fc
+      .tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 8 }))
+      .chain(([horizon, dim]) =>
+        fc.record({
+          horizon: fc.constant(horizon),
+          dim: fc.constant(dim),
+          q: fc.array(fc.integer({ min: -354, max: 3000 }), {
+            minLength: horizon * dim,
+            maxLength: horizon * dim,
+          }),
+        }),
+      );
+    fc.assert(
+      fc.property(grid, ({ horizon, dim, q }) => {
+        const ids = tokenizer.encodeCoefficients(q);
+        const { actions } = tokenizer.decode(ids, { horizon, dim });
+        expect([...tokenizer.quantize(actions)]).toEqual(q.map((value) => value + 0));
+        expect([...tokenizer.encode(actions)]).toEqual([...ids]);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   test("decode ∘ encode is the identity on coefficients, whatever their class of character", () => {
     const coefficient = fc.oneof(
       { weight: 4, arbitrary: fc.integer({ min: -20, max: 20 }) },

@@ -1,10 +1,17 @@
 import type { InsulaError, NdArray } from "@insula/model-types";
 import { describeShared, sharedJson } from "@insula/test-kit";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { writeUtf8 } from "../src/bpe/byte-level.js";
 import { trainBpe } from "../src/bpe/train.js";
+import { makeWordCounter, type Words } from "../src/bpe/words.js";
 import { FastActionTokenizer, fitFastTokenizer } from "../src/index.js";
 import { corpusChunks, goldenBpe, random, smoothChunk } from "./shared-fast.js";
+import { trainBpeByWords } from "./train-oracle.js";
+
+/** Corpora to train on twice; INSULA_FUZZ_RUNS for more. */
+const RUNS = Math.max(2000, Number(process.env["INSULA_FUZZ_RUNS"] ?? 0));
+vi.setConfig({ testTimeout: 60_000 + RUNS });
 
 describeShared("fitting against HF tokenizers", () => {
   test.each([1024, 2048] as const)("bpe%i: the same file, merge for merge", (vocabSize) => {
@@ -94,13 +101,23 @@ describe("fitFastTokenizer", () => {
   });
 });
 
+/** Words laid end to end, as training takes them. */
+function wordsOf(words: readonly { ids: readonly number[]; count: number }[]): Words<Int32Array> {
+  const starts = [0];
+  for (const { ids } of words) starts.push(starts.at(-1)! + ids.length);
+  return {
+    values: Int32Array.from(words.flatMap(({ ids }) => ids)),
+    starts: Int32Array.from(starts),
+    counts: Int32Array.from(words, ({ count }) => count),
+  };
+}
+
 describe("trainBpe", () => {
   const train = (words: [string, number][], vocabSize: number, minFrequency = 1) => {
     const alphabet = [...new Set(words.flatMap(([word]) => [...word]))].sort();
-    const training = words.map(([word, count]) => ({
-      ids: Int32Array.from(word, (c) => alphabet.indexOf(c)),
-      count,
-    }));
+    const training = wordsOf(
+      words.map(([word, count]) => ({ ids: [...word].map((c) => alphabet.indexOf(c)), count })),
+    );
     return trainBpe(alphabet, training, { vocabSize, minFrequency, maxTokenLength: 100 });
   };
 
@@ -128,4 +145,62 @@ describe("trainBpe", () => {
     expect(train([["ab", 1]], 10, 2).merges).toEqual([]);
     expect(train([["ab", 2]], 10, 2).merges).toEqual([["a", "b"]]);
   });
+
+  test("merges as training word by word does: few letters, many runs", () => {
+    const word = fc.record({
+      ids: fc.array(fc.nat(2), { minLength: 1, maxLength: 40 }),
+      count: fc.integer({ min: 1, max: 4 }),
+    });
+    const options = fc.record({
+      vocabSize: fc.integer({ min: 3, max: 120 }),
+      minFrequency: fc.integer({ min: 0, max: 3 }),
+      maxTokenLength: fc.constantFrom(3, 4, 7, 100),
+    });
+    fc.assert(
+      fc.property(fc.array(word, { minLength: 1, maxLength: 30 }), options, (words, limits) => {
+        const alphabet = ["a", "b", "c"];
+        const trained = trainBpe(alphabet, wordsOf(words), limits);
+        const expected = trainBpeByWords(
+          alphabet,
+          words.map(({ ids, count }) => ({ ids: Int32Array.from(ids), count })),
+          limits,
+        );
+        expect(trained).toEqual(expected);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test("words: counted once each, in the order they come", () => {
+    const text = fc.array(fc.oneof(fc.constantFrom(0x20, 0x61, 0x62, 0x162), fc.nat(0xd7ff)), {
+      maxLength: 30,
+    });
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 80 }), (texts) => {
+        const counter = makeWordCounter();
+        const expected = new Map<string, number>();
+        const bytes = new Uint8Array(4);
+        for (const symbols of texts) {
+          counter.add(Int32Array.from(symbols), symbols.length);
+          const words = String.fromCodePoint(...symbols).match(WORDS) ?? [];
+          for (const found of words) {
+            const key = [...found].flatMap((c) => [
+              ...bytes.subarray(0, writeUtf8(c.codePointAt(0)!, bytes, 0)),
+            ]);
+            expected.set(String(key), (expected.get(String(key)) ?? 0) + 1);
+          }
+        }
+        const { values, starts, counts } = counter.finish();
+        const list = Array.from(counts, (count, w) => [
+          String([...values.subarray(starts[w], starts[w + 1])]),
+          count,
+        ]);
+        expect(list).toEqual([...expected]);
+      }),
+    );
+  });
 });
+
+/** GPT-2's pattern; its `\s` is Unicode's White_Space. */
+const WORDS =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;

@@ -256,7 +256,8 @@ describe("sequences", () => {
   test("binning: bins in, bins out", () => {
     const tokenizer = new BinningTokenizer(400, { text, vocabSize: 1000 });
     const row = tokenizer.tokenize("pick up the cup", state, actions);
-    const found = tokenizer.extractActions(row.tokens, { horizon: 16, dim: 8 });
+    const { actions: found, status } = tokenizer.extractActions(row.tokens, { horizon: 16, dim: 8 });
+    expect(status).toBe("ok");
     for (let i = 0; i < 128; i++) {
       const x = actions.data[i]!;
       expect(found.data[i]).toBeLessThanOrEqual(x);
@@ -264,7 +265,7 @@ describe("sequences", () => {
     }
     // Bin b is row 1000 - 1 - 128 - b, worth 2b/256 - 1; what follows the chunk is left.
     const generated = [...text.encode("Action: "), 871, 871 - 128, 871 - 255, 871, ...text.encode("|")];
-    expect([...tokenizer.extractActions(generated, { horizon: 1, dim: 3 }).data]).toEqual([
+    expect([...tokenizer.extractActions(generated, { horizon: 1, dim: 3 }).actions.data]).toEqual([
       -1,
       0,
       1 - 2 / 256,
@@ -278,6 +279,15 @@ describe("sequences", () => {
       "fast/foreign-token",
     );
     const zeros = tokenizer.extractActions(generated, { horizon: 1, dim: 3, onError: "zeros" });
-    expect([...zeros.data]).toEqual([0, 0, 0]);
+    expect([...zeros.actions.data]).toEqual([0, 0, 0]);
+    expect(zeros.status).toBe("foreign-token");
+    const refused = tokenizer.extractActions(generated, { horizon: 1, dim: 3, onError: "status" });
+    expect([refused.status, refused.actions]).toEqual(["foreign-token", null]);
+    for (const shape of [
+      { horizon: 0, dim: 3 },
+      { horizon: 2 ** 31, dim: 2 ** 31 },
+    ]) {
+      expect(codeOf(() => tokenizer.extractActions(generated, shape))).toBe("fast/shape");
+    }
   });
 });

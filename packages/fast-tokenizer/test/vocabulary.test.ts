@@ -9,6 +9,7 @@ import {
   makeByteTokenizer,
   resolveVocabulary,
   sentencePieceTokenizer,
+  vocabularyOverlap,
 } from "../src/index.js";
 import { fastPlus, random, smoothChunk } from "./shared-fast.js";
 
@@ -49,6 +50,36 @@ describe("resolveVocabulary", () => {
     );
   });
 
+  test("what PaliGemma's layout costs: all <loc> tokens, and 1024 words", () => {
+    const text = {
+      vocabSize: 257_152,
+      pieceToId: (piece: string) => {
+        const [, n] = /^<loc(\d{4})>$/.exec(piece) ?? [];
+        return n === undefined ? undefined : 256_000 + Number(n);
+      },
+    };
+    const sizes = { textVocabSize: text.vocabSize, fastVocabSize: 2048 };
+    const upstream = { ...sizes, rows: 257_152, allowOverlap: true };
+    expect(vocabularyOverlap(resolveVocabulary(upstream), text)).toEqual({
+      first: 254_976,
+      last: 257_023,
+      count: 2048,
+      locTokens: 1024,
+    });
+    // Rows further up: the words are spared, then some of the locations.
+    const less = resolveVocabulary({ ...upstream, rows: 257_152 + 1500 });
+    expect(vocabularyOverlap(less, text)).toEqual({
+      first: 256_476,
+      last: 257_151,
+      count: 676,
+      locTokens: 548,
+    });
+    expect(vocabularyOverlap(resolveVocabulary({ ...upstream, fastSkipTokens: 200 }), text)?.locTokens).toBe(
+      952,
+    );
+    expect(vocabularyOverlap(resolveVocabulary(sizes), text)).toBeNull();
+  });
+
   test("sizes that make no sense", () => {
     for (const bad of [-1, 1.5, Number.NaN]) {
       expect(() => resolveVocabulary({ textVocabSize: bad, fastVocabSize: 1 })).toThrow(
@@ -72,7 +103,9 @@ describe("the byte tokenizer with a fitted one", () => {
     expect(() => resolveVocabulary({ ...sizes, rows: vocabSize - 1 })).toThrow(
       /reach down to 259, the text ids up to 259/,
     );
-    const row = new FASTTokenizer(256, { text, fast, vocabSize }).tokenize("cup", [0], chunks[0]);
+    const tokenizer = new FASTTokenizer(256, { text, fast, vocabSize });
+    expect(tokenizer.overlap).toBeNull();
+    const row = tokenizer.tokenize("cup", [0], chunks[0]);
     expect(Math.max(...row.tokens)).toBeLessThan(vocabSize);
   });
 });
@@ -87,6 +120,14 @@ describeShared("FAST+ with Mistral's SentencePiece model", () => {
   test("needs 32768 + 2048 + 128 rows", () => {
     expect(resolveVocabulary(sizes).vocabSize).toBe(32_768 + 2176);
     expect(() => resolveVocabulary({ ...sizes, rows: 32_768 + 2175 })).toThrow(/32767/);
+  });
+
+  test("upstream's layout without spare rows takes the last text ids, and says so", () => {
+    const shared = new FASTTokenizer(256, { text, fast });
+    const first = 32_768 - 128 - 2048;
+    expect(shared.overlap).toEqual({ first, last: first + 2047, count: 2048, locTokens: 0 });
+    const close = new FASTTokenizer(256, { text, fast, fastSkipTokens: 0 });
+    expect([close.toTextId(0), close.overlap?.last]).toEqual([32_767, 32_767]);
   });
 
   test("text ids and action ids never meet", () => {

@@ -32,7 +32,7 @@ export function makeReferenceCodec(tokenizerJson: unknown, tables: BpeTables): S
           if (tokenizer.token_to_id(BYTE_CHARS[unit[b]!]!) === undefined) return -1 - i;
         }
       }
-      const encoded = text ? tokenizer.encode(text, { add_special_tokens: false }).ids : [];
+      const encoded = text ? typed(() => tokenizer.encode(text, { add_special_tokens: false }).ids) : [];
       // Without an unknown token the library leaves holes where Rust leaves nothing.
       ids = Int32Array.from(encoded.filter((id: number | undefined | null) => id != null));
       return ids.length;
@@ -43,8 +43,13 @@ export function makeReferenceCodec(tokenizerJson: unknown, tables: BpeTables): S
 }
 
 function openTokenizer(json: unknown): Tokenizer {
+  return typed(() => new Tokenizer({ added_tokens: [], ...(json as object) }, {}));
+}
+
+/** What the library throws, as ours: files that it only finds wrong when it uses them. */
+function typed<T>(run: () => T): T {
   try {
-    return new Tokenizer({ added_tokens: [], ...(json as object) }, {});
+    return run();
   } catch (cause) {
     throw new InsulaError(
       "fast/tokenizer-json",

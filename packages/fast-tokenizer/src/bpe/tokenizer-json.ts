@@ -3,6 +3,7 @@
  * `"a b"` strings (older files) or `["a", "b"]` pairs.
  */
 import { InsulaError } from "@insula/model-types";
+import { show } from "../show.js";
 
 /** A vocabulary larger than this is not a tokenizer of actions; refused before any table is made. */
 export const MAX_VOCAB: number = 1 << 20;
@@ -37,18 +38,18 @@ export function parseBpeModel(json: unknown, source = "tokenizer.json"): BpeMode
   const { model } = json;
   if (!isRecord(model)) return fail('no "model"');
   if (model["type"] !== undefined && model["type"] !== "BPE")
-    return fail(`model.type: expected BPE, found ${model["type"]}`);
+    return fail(`model.type: expected BPE, found ${show(model["type"])}`);
   if (!isRecord(model["vocab"])) return fail('no "model.vocab"');
 
   const vocab = new Map<string, number>();
   const owners = new Map<number, string>();
   for (const [token, id] of Object.entries(model["vocab"])) {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= MAX_VOCAB) {
-      return fail(`model.vocab: id of ${JSON.stringify(token)}: expected 0…${MAX_VOCAB - 1}, found ${id}`);
+      return fail(`model.vocab: id of ${show(token)}: expected 0…${MAX_VOCAB - 1}, found ${show(id)}`);
     }
     const owner = owners.get(id);
     if (owner !== undefined) {
-      return fail(`model.vocab: id ${id} is both ${JSON.stringify(owner)} and ${JSON.stringify(token)}`);
+      return fail(`model.vocab: id ${id} is both ${show(owner)} and ${show(token)}`);
     }
     owners.set(id, token);
     vocab.set(token, id);
@@ -59,11 +60,11 @@ export function parseBpeModel(json: unknown, source = "tokenizer.json"): BpeMode
   const merges = model["merges"].map((merge: unknown, rank): [string, string] => {
     const parts: unknown = typeof merge === "string" ? merge.split(" ") : merge;
     if (!Array.isArray(parts) || parts.length !== 2 || !parts.every((p) => typeof p === "string")) {
-      return fail(`merge ${rank}: expected "a b" or ["a", "b"], found ${JSON.stringify(merge)}`);
+      return fail(`merge ${rank}: expected "a b" or ["a", "b"], found ${show(merge)}`);
     }
     const [a, b] = parts as [string, string];
     for (const token of [a, b, a + b]) {
-      if (!vocab.has(token)) fail(`merge ${rank}: ${JSON.stringify(token)} is not in the vocabulary`);
+      if (!vocab.has(token)) fail(`merge ${rank}: ${show(token)} is not in the vocabulary`);
     }
     return [a, b];
   });

@@ -4,6 +4,7 @@
  */
 import { InsulaError, type NdArray } from "@insula/model-types";
 import { checkChunk } from "../dct.js";
+import { type Decoded, MAX_COEFFICIENTS, type NotDecoded } from "../fast-action-tokenizer.js";
 import type { TextTokenizer } from "../text/text-tokenizer.js";
 import { type ActionMarkers, actionMarkers, actionSpan } from "./action-span.js";
 import { fastPrefix, type StateVector } from "./clean.js";
@@ -19,6 +20,15 @@ export interface BinningTokenizerOptions extends OverflowOptions {
   vocabSize?: number;
   /** Rows left free above bin 0. Default 128. */
   fastSkipTokens?: number;
+}
+
+/** Why a generated sequence holds no actions. */
+export type BinningFailure = "no-action" | "foreign-token" | "wrong-count";
+
+/** The shape to decode to. */
+interface BinningShape {
+  horizon: number;
+  dim: number;
 }
 
 /**
@@ -64,32 +74,52 @@ export class BinningTokenizer {
 
   /**
    * The actions in a generated sequence: its first `horizon · dim` action tokens, bin b as `2b / bins - 1`.
-   * @returns `[horizon, dim]`; zeros with `onError: "zeros"` (upstream) when there are too few.
-   * @throws InsulaError `fast/no-action`, `fast/foreign-token`, `fast/wrong-count`.
+   * @param options as `FASTTokenizer.extractActions`; `onError: "zeros"` is upstream's behaviour.
+   * @returns `[horizon, dim]`, normalised.
+   * @throws InsulaError `fast/no-action`, `fast/foreign-token`, `fast/wrong-count`; `fast/shape`.
    */
   extractActions(
     tokens: ArrayLike<number>,
-    options: { horizon: number; dim: number; onError?: "throw" | "zeros" },
-  ): NdArray<Float64Array> {
+    options: BinningShape & { onError?: "throw" | "zeros" },
+  ): Decoded<BinningFailure>;
+  extractActions(
+    tokens: ArrayLike<number>,
+    options: BinningShape & { onError?: "throw" | "zeros" | "status" },
+  ): Decoded<BinningFailure> | NotDecoded<BinningFailure>;
+  extractActions(
+    tokens: ArrayLike<number>,
+    options: BinningShape & { onError?: "throw" | "zeros" | "status" },
+  ): Decoded<BinningFailure> | NotDecoded<BinningFailure> {
     const { horizon, dim, onError = "throw" } = options;
-    const actions = new Float64Array(horizon * dim);
-    const result: NdArray<Float64Array> = { data: actions, shape: [horizon, dim] };
-    const fail = (code: string, message: string): NdArray<Float64Array> => {
-      if (onError === "zeros") return { ...result, data: actions.fill(0) };
-      throw new InsulaError(`fast/${code}`, `BinningTokenizer: ${message}`);
+    const positive = Number.isInteger(horizon) && Number.isInteger(dim) && horizon >= 1 && dim >= 1;
+    if (!positive || horizon * dim > MAX_COEFFICIENTS) {
+      throw new InsulaError(
+        "fast/shape",
+        `BinningTokenizer: expected a horizon and a dim with at most ${MAX_COEFFICIENTS} numbers together, found ${horizon} and ${dim}`,
+      );
+    }
+    const actions: NdArray<Float64Array> = { data: new Float64Array(horizon * dim), shape: [horizon, dim] };
+    const fail = (
+      status: BinningFailure,
+      message: string,
+    ): Decoded<BinningFailure> | NotDecoded<BinningFailure> => {
+      if (onError === "throw") throw new InsulaError(`fast/${status}`, `BinningTokenizer: ${message}`);
+      if (onError === "status") return { actions: null, status, message };
+      actions.data.fill(0);
+      return { actions, status, message };
     };
     const span = actionSpan(tokens, this.#markers);
     if (!span) return fail("no-action", `no "Action: " in ${tokens.length} tokens`);
-    if (span.length < actions.length) {
+    if (span.length < actions.data.length) {
       return fail("wrong-count", `${span.length} action tokens, expected ${horizon} · ${dim}`);
     }
-    for (let i = 0; i < actions.length; i++) {
+    for (let i = 0; i < actions.data.length; i++) {
       const bin = this.#first - span[i]!;
       if (!(bin >= 0 && bin < this.bins))
         return fail("foreign-token", `token ${span[i]} at ${i} of the actions is no bin`);
-      actions[i] = (bin / this.bins) * 2 - 1;
+      actions.data[i] = (bin / this.bins) * 2 - 1;
     }
-    return result;
+    return { actions, status: "ok" };
   }
 
   #encode(actions: NdArray): number[] {

@@ -17,7 +17,12 @@ import type { TextTokenizer } from "../text/text-tokenizer.js";
 import { type ActionMarkers, actionMarkers, actionSpan } from "./action-span.js";
 import { fastPrefix, pi05Prefix, type StateVector } from "./clean.js";
 import { checkMaxLen, layOut, type OverflowOptions, type TokenizedSequence } from "./sequence.js";
-import { FAST_SKIP_TOKENS, resolveVocabulary } from "./vocabulary.js";
+import {
+  FAST_SKIP_TOKENS,
+  resolveVocabulary,
+  type VocabularyOverlap,
+  vocabularyOverlap,
+} from "./vocabulary.js";
 
 /** The two tokenizers that a sequence is made with, and where action ids lie in the model's vocabulary. */
 export interface FASTTokenizerOptions extends OverflowOptions {
@@ -56,6 +61,8 @@ export class FASTTokenizer {
   readonly vocabSize: number;
   readonly fastSkipTokens: number;
   readonly promptFormat: "fast" | "pi05";
+  /** Text ids whose rows the action ids take; null when they share none. */
+  readonly overlap: VocabularyOverlap | null;
   readonly #options: FASTTokenizerOptions;
   readonly #markers: ActionMarkers;
   readonly #terminator: readonly number[];
@@ -69,13 +76,15 @@ export class FASTTokenizer {
   constructor(maxLen: number, options: FASTTokenizerOptions) {
     const { text, fast, vocabSize = text.vocabSize, fastSkipTokens = FAST_SKIP_TOKENS } = options;
     this.maxLen = checkMaxLen(maxLen);
-    const { fastIdFirst, fastIdLast } = resolveVocabulary({
+    const vocabulary = resolveVocabulary({
       textVocabSize: text.vocabSize,
       fastVocabSize: fast.vocabSize,
       fastSkipTokens,
       rows: vocabSize,
       allowOverlap: options.allowOverlap ?? options.vocabSize === undefined,
     });
+    const { fastIdFirst, fastIdLast } = vocabulary;
+    this.overlap = vocabularyOverlap(vocabulary, text);
     this.vocabSize = vocabSize;
     this.fastSkipTokens = fastSkipTokens;
     this.promptFormat = options.promptFormat ?? "fast";

@@ -4,6 +4,7 @@
  * PaliGemma's `<seg>` tokens).
  */
 import { InsulaError } from "@insula/model-types";
+import type { TextTokenizer } from "../text/text-tokenizer.js";
 
 /** Rows at the top that action ids leave free, in openpi. */
 export const FAST_SKIP_TOKENS = 128;
@@ -74,4 +75,36 @@ export function resolveVocabulary(options: VocabularyOptions): ResolvedVocabular
     );
   }
   return { vocabSize, fastIdFirst, fastIdLast };
+}
+
+/** Rows of the embedding table that are both a text id's and an action id's. */
+export interface VocabularyOverlap {
+  /** Lowest and highest row, and how many. */
+  first: number;
+  last: number;
+  count: number;
+  /** PaliGemma's location tokens among them, `<loc0000>`…`<loc1023>`: how many. */
+  locTokens: number;
+}
+
+/** Location tokens of PaliGemma. */
+const LOC_TOKENS = 1024;
+
+/**
+ * Which text ids lose their rows to action ids: none (null) unless `allowOverlap` was wanted. Under PaliGemma's own
+ * layout FAST+ takes all `<loc>` tokens and the 1024 rarest words below them.
+ */
+export function vocabularyOverlap(
+  vocabulary: ResolvedVocabulary,
+  text: Pick<TextTokenizer, "vocabSize" | "pieceToId">,
+): VocabularyOverlap | null {
+  const first = vocabulary.fastIdLast;
+  const last = Math.min(vocabulary.fastIdFirst, text.vocabSize - 1);
+  if (first > last) return null;
+  let locTokens = 0;
+  for (let i = 0; i < LOC_TOKENS; i++) {
+    const id = text.pieceToId?.(`<loc${String(i).padStart(4, "0")}>`) ?? -1;
+    if (id >= first && id <= last) locTokens++;
+  }
+  return { first, last, count: last - first + 1, locTokens };
 }

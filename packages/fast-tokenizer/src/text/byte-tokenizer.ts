@@ -3,6 +3,7 @@
  * that are common in prompts. No file needed; what embedded and test models use in place of PaliGemma's vocabulary.
  */
 import { InsulaError } from "@insula/model-types";
+import { show } from "../show.js";
 import { checkId, withSpecials } from "./special.js";
 import type { TextTokenizer } from "./text-tokenizer.js";
 
@@ -39,19 +40,22 @@ export function makeByteTokenizer(options: { pieces?: readonly string[] } = {}):
   const pieces = [...(options.pieces ?? [])];
   const encoder = new TextEncoder();
   const idOf = new Map<string, number>();
-  const bytesOf = pieces.map((piece) => encoder.encode(piece));
+  const bytesOf: Uint8Array[] = [];
   /** First byte → ids of pieces that begin with it, longest first. */
   const byFirst = new Map<number, number[]>();
   for (const [i, piece] of pieces.entries()) {
     if (typeof piece !== "string" || piece === "" || idOf.has(piece)) {
       throw new InsulaError(
         "text/byte-tokenizer",
-        `byte tokenizer: piece ${i}: expected a new, non-empty string, found ${JSON.stringify(piece)}`,
+        `byte tokenizer: piece ${i}: expected a new, non-empty string, found ${show(piece)}`,
       );
     }
     idOf.set(piece, FIRST_PIECE + i);
-    const first = bytesOf[i]![0]!;
-    byFirst.set(first, [...(byFirst.get(first) ?? []), i]);
+    const bytes = encoder.encode(piece);
+    bytesOf.push(bytes);
+    const same = byFirst.get(bytes[0]!);
+    if (same) same.push(i);
+    else byFirst.set(bytes[0]!, [i]);
   }
   for (const list of byFirst.values()) list.sort((a, b) => bytesOf[b]!.length - bytesOf[a]!.length);
   const vocabSize = FIRST_PIECE + pieces.length;

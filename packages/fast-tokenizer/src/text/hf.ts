@@ -1,6 +1,7 @@
 /** @file Text tokenizers from Hugging Face's `tokenizer.json`, through `@huggingface/tokenizers`. */
 import { Tokenizer } from "@huggingface/tokenizers";
 import { InsulaError } from "@insula/model-types";
+import { show } from "../show.js";
 import { checkId, withSpecials } from "./special.js";
 import type { TextTokenizer } from "./text-tokenizer.js";
 
@@ -23,10 +24,10 @@ const USUAL = {
 /**
  * A tokenizer from the contents of a `tokenizer.json`. Its post-processor's special tokens are left out: `encode` adds
  * what is asked for.
- * @throws InsulaError `text/tokenizer-json` when the library refuses it.
+ * @throws InsulaError `text/tokenizer-json` when the library refuses it, at once or in use.
  */
 export function hfTextTokenizer(tokenizerJson: unknown, options: HfTextOptions = {}): TextTokenizer {
-  const tokenizer = open(tokenizerJson, options.config ?? {});
+  const tokenizer = typed(() => new Tokenizer(tokenizerJson as object, options.config ?? {}));
   const named = (kind: "bos" | "eos" | "pad"): string | undefined => {
     const own = options[`${kind}Token`];
     if (own !== undefined) return own;
@@ -39,7 +40,7 @@ export function hfTextTokenizer(tokenizerJson: unknown, options: HfTextOptions =
     const name = named(kind);
     for (const token of name === undefined ? USUAL[kind] : [name]) {
       const id = tokenizer.token_to_id(token);
-      if (id !== undefined) return id;
+      if (Number.isInteger(id)) return id!;
     }
     return -1;
   };
@@ -47,7 +48,15 @@ export function hfTextTokenizer(tokenizerJson: unknown, options: HfTextOptions =
   const eosId = special("eos");
   const padId = special("pad");
   let vocabSize = 0;
-  for (const id of tokenizer.get_vocab().values()) vocabSize = Math.max(vocabSize, id + 1);
+  for (const id of typed(() => tokenizer.get_vocab()).values()) {
+    if (!(Number.isInteger(id) && id >= 0)) {
+      throw new InsulaError(
+        "text/tokenizer-json",
+        `tokenizer.json: expected natural numbers as ids, found ${show(id)}`,
+      );
+    }
+    vocabSize = Math.max(vocabSize, id + 1);
+  }
 
   return {
     vocabSize,
@@ -55,22 +64,25 @@ export function hfTextTokenizer(tokenizerJson: unknown, options: HfTextOptions =
     eosId,
     padId,
     encode(text, encodeOptions): number[] {
-      const ids = text ? [...tokenizer.encode(text, { add_special_tokens: false }).ids] : [];
+      const ids = text ? typed(() => [...tokenizer.encode(text, { add_special_tokens: false }).ids]) : [];
       return withSpecials(ids, { bosId, eosId }, encodeOptions);
     },
     decode(ids): string {
       const list = [...ids];
       for (const id of list) checkId(id, vocabSize);
       if (list.length === 0) return "";
-      return tokenizer.decode(list, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+      return typed(() =>
+        tokenizer.decode(list, { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+      );
     },
     pieceToId: (piece) => tokenizer.token_to_id(piece),
   };
 }
 
-function open(json: unknown, config: Record<string, unknown>): Tokenizer {
+/** What the library throws, as ours: some files it only finds wrong when it uses them. */
+function typed<T>(run: () => T): T {
   try {
-    return new Tokenizer(json as object, config);
+    return run();
   } catch (cause) {
     throw new InsulaError(
       "text/tokenizer-json",

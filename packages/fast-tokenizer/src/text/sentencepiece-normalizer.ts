@@ -11,6 +11,9 @@ export const SPACE = "\u2581";
 /** Length (UTF-16 units) of the symbol that begins at `at`, 0 when none does. */
 export type SymbolMatcher = (text: string, at: number) => number;
 
+/** No character becomes more (NFKC's longest has 33 bytes); more would let a small file fill the memory. */
+const MAX_REPLACEMENT_BYTES = 256;
+
 /** A matcher of the longest of `symbols`. */
 export function makeSymbolMatcher(symbols: Iterable<string>): SymbolMatcher {
   const set = new Set(symbols);
@@ -121,6 +124,12 @@ function makeCharsmap(
     if (found < 0) return undefined;
     let end = found;
     while (end < strings.length && strings[end] !== 0) end++;
+    if (end - found > MAX_REPLACEMENT_BYTES) {
+      throw new InsulaError(
+        "text/sentencepiece",
+        `tokenizer.model: broken charsmap: a replacement of ${end - found} bytes`,
+      );
+    }
     return {
       length: decoder.decode(bytes.subarray(0, foundBytes)).length,
       out: decoder.decode(strings.subarray(found, end)),
