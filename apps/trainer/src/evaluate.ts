@@ -85,7 +85,7 @@ async function flowActor(
     normal: makeRng({ seed, purpose: "evaluate" }).normal,
     imageKeys: spec.cameras(configModelType(config.model)),
     numSteps,
-    device: device as "cuda", // a numbered GPU, too: the policy hands it on
+    device,
     ...(runtime ? { runtime } : {}),
     ...(cuda ? { cuda } : {}),
     ...(threads ? { threads } : {}),

@@ -6,21 +6,27 @@ import { installConfigs } from "./commands/configs.js";
 import { installDoctor } from "./commands/doctor.js";
 import { installEvaluate } from "./commands/evaluate.js";
 import { installExportArtifact } from "./commands/export-artifact.js";
+import { installInfer } from "./commands/infer.js";
 import { installInspect } from "./commands/inspect.js";
 import { installNormStats } from "./commands/norm-stats.js";
 import { installPlan } from "./commands/plan.js";
+import { installServe } from "./commands/serve.js";
 import { installTrain } from "./commands/train.js";
 import { installVerify } from "./commands/verify.js";
+import { installWeights } from "./commands/weights.js";
 
 const INSTALL = [
   installTrain,
   installEvaluate,
+  installInfer,
+  installServe,
   installNormStats,
   installExportArtifact,
   installInspect,
   installConfigs,
   installPlan,
   installVerify,
+  installWeights,
   installDoctor,
 ];
 

@@ -1,2 +1,9 @@
 /** A trained model as a policy: transforms in, sampler, transforms out. */
-export { createPolicy, type Policy, type PolicyOptions, type PolicyTiming } from "./policy.js";
+export {
+  createPolicy,
+  type InferOptions,
+  type Policy,
+  type PolicyOptions,
+  type PolicyTiming,
+  type Prepared,
+} from "./policy.js";

@@ -2,110 +2,160 @@
  * @file A trained model as a policy (openpi `policies/policy.py`): a robot's observation in, its actions out.
  */
 
-import { createSampler, type ParamTree } from "@insula/ki-model";
-import { InsulaError, type ModelConfig, type NdArray, type Sample } from "@insula/model-types";
+import type { ExecutionOptions, ParamTree } from "@insula/ki-model";
+import {
+  configModelType,
+  InsulaError,
+  type ModelConfig,
+  type NdArray,
+  type Sample,
+} from "@insula/model-types";
 import { collate, compose, type Transform } from "@insula/transforms";
+import { inTurn, type Lane, openLanes, releaseEngines } from "./engine.js";
 
 /**
  * A trained model and the robot around it. The transforms must be those of training, with the statistics that
  * the checkpoint carries: those of another robot with as many joints show as bad actions, not as an error.
  */
-export interface PolicyOptions {
+export interface PolicyOptions extends ExecutionOptions {
   config: ModelConfig;
   params: ParamTree;
   /** The robot's observation → the model's sample: robot inputs, normalisation, model transforms, in that order. */
   inputs: readonly Transform[];
   /** The model's `{ state, actions }` → the robot's: unnormalisation, then the robot's outputs. */
   outputs: readonly Transform[];
-  /** Standard normal draws for the flow's starting noise, `[horizon · dim]` at a time. */
+  /** Standard normal draws for the flow's starting noise, `[horizon · dim]` at a time, one call per observation. */
   normal: (out: Float32Array) => Float32Array;
   /** Cameras that the robot has, in token order; default all of the model's. */
   imageKeys?: readonly string[];
   /** Euler steps; default 10. */
   numSteps?: number;
-  device?: "cpu" | "cuda";
-  threads?: number;
+  /**
+   * Sizes of batches that {@link Policy.run} computes at once; default `[1]`. Each size holds the parameters once
+   * more. A batch between two sizes is filled up with copies.
+   */
+  batchSizes?: readonly number[];
+  /**
+   * Batches that {@link Policy.run} computes at the same time; default 1. Each holds the parameters once more. On a
+   * CPU with `threads: 1` that serves more requests per second than one batch on all cores, each of them later.
+   */
+  parallel?: number;
   /** Milliseconds, monotonic. */
   clock?: () => number;
 }
 
-/** What `infer` adds to the robot's outputs. */
-export interface PolicyTiming {
-  /** Model time, measured when the actions are on the host. */
+/** What `infer` adds to the robot's outputs. A `type`, so that it is a `Sample`. */
+export type PolicyTiming = {
+  /** Time in the model, without waiting for other calls, measured when the actions are on the host. */
   infer_ms: number;
+};
+
+export interface InferOptions {
+  /** `[horizon, dim]`; default: drawn from the policy's generator. */
+  noise?: NdArray<Float32Array>;
+}
+
+/** An observation that is ready for the model: what {@link Policy.prepare} returns. */
+export interface Prepared {
+  readonly sample: Sample;
+  /** `[horizon, dim]` */
+  readonly noise: NdArray<Float32Array>;
 }
 
 /** A model ready to act: observations as the robot sends them, actions in the robot's own units. */
 export interface Policy {
+  /** Most observations that one {@link run} takes. */
+  readonly maxBatch: number;
+  /** Calls of {@link run} that compute at the same time; further ones wait. */
+  readonly maxParallel: number;
   /**
-   * Actions for one observation.
-   * @param options.noise `[horizon, dim]`; default: drawn from the policy's generator
-   * @throws InsulaError of the first transform that the observation does not suit
+   * Actions for one observation: {@link prepare}, then {@link run}.
+   * @throws InsulaError of the first transform that the observation does not suit, `policy/noise` for noise of
+   *   another shape
    */
-  infer(observation: Sample, options?: { noise?: NdArray<Float32Array> }): Promise<Sample>;
-  /** Close the model's sessions, once the last `infer` has resolved. */
+  infer(observation: Sample, options?: InferOptions): Promise<Sample>;
+  /** The input transforms alone, on this thread; draws the noise. Throws as {@link infer}. */
+  prepare(observation: Sample, options?: InferOptions): Prepared;
+  /**
+   * The model and the output transforms: one result per observation, in order. All results of a batch carry the
+   * time of the batch.
+   * @throws InsulaError `policy/batch` for none or more than `maxBatch`
+   */
+  run(batch: readonly Prepared[]): Promise<Sample[]>;
+  /** Close the model's sessions, after the calls that were made before; none can follow. */
   release(): Promise<void>;
 }
 
-/** Open the model's sessions once; `infer` may be called as often as needed, one call at a time. */
+/** Open the model's sessions once; `infer` may be called as often as needed. */
 export async function createPolicy(options: PolicyOptions): Promise<Policy> {
-  const {
-    config,
-    params,
-    normal,
-    imageKeys,
-    numSteps = 10,
-    device,
-    threads,
-    clock = () => performance.now(),
-  } = options;
-  const { actionHorizon, actionDim } = config;
-  const inputs = compose(options.inputs);
-  const outputs = compose(options.outputs);
-  const sampler = await createSampler({
-    config,
-    params,
-    batchSize: 1,
-    ...(imageKeys ? { imageKeys } : {}),
-    ...(device ? { device } : {}),
-    ...(threads ? { threads } : {}),
-  });
-  return {
-    async infer(observation, { noise } = {}) {
-      // Actions are what is asked for: were any in the observation, the tokenizer would write them into the prompt.
-      const { actions: _, ...seen } = observation;
-      const sample = inputs(seen);
-      const start = checkNoise(noise, actionHorizon, actionDim) ?? {
-        data: normal(new Float32Array(actionHorizon * actionDim)),
-        shape: [actionHorizon, actionDim],
-      };
-      const begin = clock();
-      const actions = await sampler.sample(
-        collate([sample]).observation,
-        { data: start.data, shape: [1, ...start.shape] },
-        { numSteps },
+  const { normal, clock = () => performance.now(), batchSizes = [1], parallel = 1, ...rest } = options;
+  const { inputs: into, outputs: from, ...engineOptions } = rest;
+  const { actionHorizon, actionDim } = options.config;
+  const drawsNoise = configModelType(options.config) !== "pi0_fast";
+  const noiseShape = [actionHorizon, actionDim];
+  const inputs = compose(into);
+  const outputs = compose(from);
+  const lanes = await openLanes(engineOptions, batchSizes, parallel);
+  const maxBatch = lanes[0]!.engines.at(-1)!.batchSize;
+
+  const prepare = (observation: Sample, { noise }: InferOptions = {}): Prepared => {
+    checkNoise(noise, noiseShape);
+    // Actions are what is asked for: were any in the observation, the tokenizer would write them into the prompt.
+    const { actions: _, ...seen } = observation;
+    const sample = inputs(seen);
+    if (noise) return { sample, noise };
+    const data = new Float32Array(actionHorizon * actionDim);
+    return { sample, noise: { data: drawsNoise ? normal(data) : data, shape: noiseShape } };
+  };
+
+  const compute = async (batch: readonly Prepared[], { engines }: Lane): Promise<Sample[]> => {
+    const engine = engines.find((e) => e.batchSize >= batch.length)!;
+    const full = Array.from({ length: engine.batchSize }, (_, i) => batch[i] ?? batch.at(-1)!);
+    const { observation } = collate(full.map((p) => p.sample));
+    const noise = {
+      data: new Float32Array(full.length * actionHorizon * actionDim),
+      shape: [full.length, ...noiseShape],
+    };
+    for (const [i, p] of full.entries()) noise.data.set(p.noise.data, i * p.noise.data.length);
+    const begin = clock();
+    const rows = await engine.run(observation, noise);
+    const policy_timing: PolicyTiming = { infer_ms: clock() - begin };
+    const size = rows.length / full.length;
+    return batch.map(({ sample }, i) => {
+      const actions = { data: rows.slice(i * size, (i + 1) * size), shape: engine.rowShape };
+      return { ...outputs({ state: sample["state"]!, actions }), policy_timing };
+    });
+  };
+
+  const run = async (batch: readonly Prepared[]): Promise<Sample[]> => {
+    if (batch.length === 0 || batch.length > maxBatch) {
+      throw new InsulaError(
+        "policy/batch",
+        `policy: run: expected 1 to ${maxBatch} observations, found ${batch.length}; batchSizes sets the most`,
       );
-      const infer_ms = clock() - begin;
-      const result = outputs({
-        state: sample["state"]!,
-        actions: { data: actions.data, shape: [actionHorizon, actionDim] },
-      });
-      return { ...result, policy_timing: { infer_ms } };
+    }
+    const lane = lanes.reduce((best, other) => (other.waiting < best.waiting ? other : best));
+    return inTurn(lane, () => compute(batch, lane));
+  };
+  return {
+    maxBatch,
+    maxParallel: lanes.length,
+    prepare,
+    run,
+    infer: async (observation, infer) => (await run([prepare(observation, infer)]))[0]!,
+    async release() {
+      for (const lane of lanes) await inTurn(lane, () => releaseEngines(lane.engines));
     },
-    release: () => sampler.release(),
   };
 }
 
-function checkNoise(
-  noise: NdArray<Float32Array> | undefined,
-  h: number,
-  d: number,
-): NdArray<Float32Array> | undefined {
-  if (noise && noise.shape.join() !== `${h},${d}`) {
-    throw new InsulaError(
-      "policy/noise",
-      `policy: noise: expected [${h}, ${d}], found [${noise.shape.join(", ")}]`,
-    );
-  }
-  return noise;
+function checkNoise(noise: NdArray | undefined, expected: readonly number[]): void {
+  if (noise === undefined) return;
+  const fits = noise.shape.join() === expected.join() && noise.data instanceof Float32Array;
+  if (fits) return;
+  throw new InsulaError(
+    "policy/noise",
+    `policy: noise: expected [${expected.join(", ")}], found [${noise.shape.join(", ")}]` +
+      (noise.data instanceof Float32Array ? "" : ` of ${noise.data.constructor.name}, not float32`),
+  );
 }

@@ -12,6 +12,7 @@ import {
   group,
   modelTransforms,
   type NormStatsMap,
+  named,
   normalize,
   pushGroup,
   unnormalize,
@@ -115,5 +116,76 @@ test("noise of the wrong shape is named", async () => {
   ).rejects.toThrowErrorMatchingInlineSnapshot(
     `[InsulaError: policy: noise: expected [6, 10], found [6, 8]]`,
   );
+  await policy.release();
+});
+
+test("a batch gives each observation the actions that it gets alone, filled up or not", async () => {
+  // Fresh gates are zero and the expert blind: a nudge lets the actions depend on what is seen.
+  const params = initParams(config, 0);
+  for (const { data } of params.values()) for (const i of data.keys()) data[i]! += 0.1 * Math.sin(i);
+  const policy = await createPolicy(options({ params, batchSizes: [4, 1] }));
+  expect(policy.maxBatch).toBe(4);
+  const noise = { data: new Float32Array(60).map((_, i) => Math.cos(i)), shape: [6, 10] };
+  const observations = [1, 2, 3].map((seed) => makeDroidExample({ seed }));
+  const actionsOf = (result: Record<string, unknown>) => (result["actions"] as NdArray<Float64Array>).data;
+  const alone = [];
+  for (const observation of observations) alone.push(await policy.infer(observation, { noise }));
+  const together = await policy.run(observations.map((o) => policy.prepare(o, { noise })));
+  expect(together).toHaveLength(3);
+  for (const [i, result] of together.entries()) {
+    expect(actionsOf(result)).toBeAllclose(actionsOf(alone[i]!), { rtol: 1e-4, atol: 1e-5 });
+  }
+  expect(actionsOf(alone[0]!)).not.toEqual(actionsOf(alone[1]!));
+  const prepared = policy.prepare(observations[0]!);
+  await expect(policy.run(Array(5).fill(prepared))).rejects.toMatchObject({ code: "policy/batch" });
+  await policy.release();
+});
+
+test("two batches at the same time give the same actions as one after the other", async () => {
+  const policy = await createPolicy(options({ parallel: 2, threads: 1 }));
+  expect(policy.maxParallel).toBe(2);
+  const noise = (k: number) => ({
+    data: new Float32Array(60).map((_, i) => Math.cos(k * i)),
+    shape: [6, 10],
+  });
+  const prepared = [1, 2, 3, 4].map((k) =>
+    policy.prepare(makeDroidExample({ seed: k }), { noise: noise(k) }),
+  );
+  const together = await Promise.all(prepared.map((p) => policy.run([p])));
+  for (const [i, [result]] of together.entries()) {
+    const [alone] = await policy.run([prepared[i]!]);
+    expect(result!["actions"]).toEqual(alone!["actions"]);
+  }
+  await policy.release();
+  await expect(createPolicy(options({ parallel: 0 }))).rejects.toMatchObject({ code: "policy/parallel" });
+});
+
+test("calls that overlap are answered in turn, and none counts another's time", async () => {
+  const policy = await createPolicy(options());
+  const one = policy.prepare(makeDroidExample({ seed: 1 }));
+  await policy.run([one]);
+  const begin = performance.now();
+  const results = await Promise.all([policy.run([one]), policy.run([one]), policy.run([one])]);
+  const wall = performance.now() - begin;
+  const sum = results.reduce((t, [r]) => t + (r!["policy_timing"] as { infer_ms: number }).infer_ms, 0);
+  expect(sum).toBeLessThanOrEqual(wall);
+  await policy.release();
+});
+
+test("the transforms are applied in openpi's order, the state of the outputs is the model's", async () => {
+  const calls: string[] = [];
+  const spy = (name: string) =>
+    named(name, (sample) => {
+      calls.push(`${name}(${Object.keys(sample).sort().join()})`);
+      return sample;
+    });
+  const policy = await createPolicy(
+    options({ inputs: [spy("first"), ...inputs, spy("last")], outputs: [spy("out"), ...outputs] }),
+  );
+  const result = await policy.infer({ ...makeDroidExample({ seed: 1 }), actions: chunks[0]! });
+  expect(calls.map((c) => c.slice(0, c.indexOf("(")))).toEqual(["first", "last", "out"]);
+  expect(calls[0]).not.toContain("actions");
+  expect(calls[2]).toBe("out(actions,state)");
+  expect(Object.keys(result)).toEqual(["actions", "policy_timing"]);
   await policy.release();
 });

@@ -3,7 +3,8 @@
  * 13 GB checkpoint needs megabytes. Writing is beside, fsync, rename: a killed writer leaves the old file.
  */
 import { type FileHandle, open, rename } from "node:fs/promises";
-import { InsulaError } from "@insula/model-types";
+import { InsulaError, sizeOf } from "@insula/model-types";
+import { storageOf } from "./dtype.js";
 import {
   type FileTensor,
   type Header,
@@ -19,6 +20,11 @@ export interface SafetensorsFile extends Header {
   readonly path: string;
   /** Read one tensor. @throws InsulaError `safetensors/missing` when the file has no tensor of that name. */
   read(name: string): Promise<FileTensor>;
+  /**
+   * Read elements `begin` to `end` (exclusive) of a tensor's row-major order, so that one larger than memory
+   * can be read in parts. @throws InsulaError `safetensors/range` for elements that it does not have.
+   */
+  readElements(name: string, begin: number, end: number): Promise<FileTensor>;
   /** Close the file handle. Tensors already read stay valid: each owns its memory. */
   close(): Promise<void>;
 }
@@ -33,14 +39,31 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const bytes =
       length > MAX_HEADER_LENGTH ? prefix : await readRange(handle, 0, Math.min(8 + length, size));
     const header = parseHeader(bytes, size, path);
+    const find = (name: string) => {
+      const info = header.tensors.get(name);
+      if (!info) throw new InsulaError("safetensors/missing", `${path}: no tensor '${name}'`);
+      return info;
+    };
     return {
       ...header,
       path,
       async read(name) {
-        const info = header.tensors.get(name);
-        if (!info) throw new InsulaError("safetensors/missing", `${path}: no tensor '${name}'`);
+        const info = find(name);
         const [begin, end] = info.dataOffsets;
         return tensorFromBytes(info, await readRange(handle, header.dataStart + begin, end - begin));
+      },
+      async readElements(name, begin, end) {
+        const info = find(name);
+        if (!(begin >= 0 && begin <= end && end <= sizeOf(info.shape))) {
+          throw new InsulaError(
+            "safetensors/range",
+            `${path}: ${name}: elements ${begin} to ${end} of ${sizeOf(info.shape)}`,
+          );
+        }
+        const size = storageOf(info.dtype).BYTES_PER_ELEMENT;
+        const at = header.dataStart + info.dataOffsets[0] + begin * size;
+        const bytes = await readRange(handle, at, (end - begin) * size);
+        return tensorFromBytes({ ...info, shape: [end - begin] }, bytes);
       },
       close: () => handle.close(),
     };
@@ -93,7 +116,7 @@ export async function writeSafetensors(
   await rename(beside, path);
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
     const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.length - done, 1 << 30));

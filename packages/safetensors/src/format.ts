@@ -42,17 +42,19 @@ export function parseHeader(bytes: Uint8Array, fileSize: number, source = "safet
   const length = Number(view.getBigUint64(0, true));
   if (length > MAX_HEADER_LENGTH) fail(`header of ${length} bytes, at most ${MAX_HEADER_LENGTH} allowed`);
   if (8 + length > bytes.length) fail(`header of ${length} bytes is cut short at ${bytes.length - 8}`);
-  let json: Record<string, unknown> = {};
+  let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, 8 + length)));
   } catch (cause) {
     throw new InsulaError("safetensors/header", `${source}: header is not JSON`, { cause });
   }
+  if (!isRecord(json)) return fail("header is not a JSON object");
   const tensors = new Map<string, TensorInfo>();
-  let metadata: Record<string, string> = {};
+  const metadata: Record<string, string> = {};
   for (const [name, entry] of Object.entries(json)) {
+    if (!isRecord(entry)) return fail(`${name}: expected an object, found ${JSON.stringify(entry)}`);
     if (name === "__metadata__") {
-      metadata = entry as Record<string, string>;
+      for (const [key, value] of Object.entries(entry)) metadata[key] = String(value);
       continue;
     }
     const {
@@ -60,10 +62,11 @@ export function parseHeader(bytes: Uint8Array, fileSize: number, source = "safet
       shape,
       data_offsets: offsets,
     } = entry as { dtype: string; shape: number[]; data_offsets: [number, number] };
+    if (typeof dtype !== "string") fail(`${name}: no dtype`);
     if (!Array.isArray(shape) || !shape.every((d) => Number.isSafeInteger(d) && d >= 0))
       fail(`${name}: bad shape`);
     const bytesNeeded = sizeOf(shape) * storageOf(dtype).BYTES_PER_ELEMENT;
-    const [begin, end] = offsets ?? [0, -1];
+    const [begin, end] = Array.isArray(offsets) ? offsets : [0, -1];
     if (!(Number.isSafeInteger(begin) && begin >= 0 && end - begin === bytesNeeded)) {
       fail(
         `${name}: ${dtype}[${shape.join(", ")}] needs ${bytesNeeded} bytes, data_offsets give ${end - begin}`,
@@ -75,6 +78,9 @@ export function parseHeader(bytes: Uint8Array, fileSize: number, source = "safet
   }
   return { tensors, metadata, dataStart: 8 + length };
 }
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A tensor from the bytes of its range (copied, so that alignment does not matter). */
 export function tensorFromBytes(info: TensorInfo, bytes: Uint8Array): FileTensor {
@@ -104,7 +110,7 @@ export function makeHeader(
   tensors: Iterable<readonly [string, Writable]>,
   metadata?: Record<string, string>,
 ): { header: Uint8Array; order: Writable[] } {
-  const json: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
+  const entries: [string, TensorInfo][] = [];
   const order: Writable[] = [];
   // Widest elements first keeps every tensor aligned, as the reference writer does.
   const sorted = [...tensors].sort(
@@ -113,20 +119,31 @@ export function makeHeader(
   let offset = 0;
   for (const [name, tensor] of sorted) {
     const end = offset + tensor.data.byteLength;
-    json[name] = {
-      dtype: tensor.dtype ?? dtypeOf(tensor.data),
-      shape: [...tensor.shape],
-      data_offsets: [offset, end],
-    };
+    entries.push([
+      name,
+      { dtype: tensor.dtype ?? dtypeOf(tensor.data), shape: [...tensor.shape], dataOffsets: [offset, end] },
+    ]);
     order.push(tensor);
     offset = end;
   }
+  return { header: headerBytes(entries, metadata), order };
+}
+
+/** The bytes of a header, length prefix included, padded to 8 with spaces. */
+export function headerBytes(
+  entries: Iterable<readonly [string, TensorInfo]>,
+  metadata?: Record<string, string>,
+): Uint8Array {
+  const json: Record<string, unknown> = Object.create(null); // a tensor may be named __proto__
+  if (metadata) json["__metadata__"] = metadata;
+  for (const [name, { dtype, shape, dataOffsets }] of entries)
+    json[name] = { dtype, shape, data_offsets: dataOffsets };
   const text = new TextEncoder().encode(JSON.stringify(json));
   const padded = Math.ceil(text.length / 8) * 8;
   const header = new Uint8Array(8 + padded).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
   header.set(text, 8);
-  return { header, order };
+  return header;
 }
 
 /** Serialise tensors into the bytes of a safetensors file. */

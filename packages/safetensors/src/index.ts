@@ -11,3 +11,4 @@ export {
   type TensorInfo,
   type Writable,
 } from "./format.js";
+export { type StreamedTensor, streamSafetensors } from "./stream.js";
