@@ -29,8 +29,8 @@ export interface TrainBatches {
 /** What a run is made of. Everything heavy is made by the caller, in the order plan → artifact → session. */
 export interface TrainParts {
   config: RunConfig;
-  /** Batches from a saved loader state, or from the start. */
-  openBatches(state: unknown): Promise<TrainBatches>;
+  /** Batches from a saved loader state, or from the start; `step` is the number of steps taken before the first. */
+  openBatches(state: unknown, step: number): Promise<TrainBatches>;
   session: TrainSession;
   /** Files that every checkpoint carries. */
   files: Checkpoint["files"];
@@ -78,7 +78,7 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
 
   let step = resumed?.state.step ?? 0;
   const noise = makeRng(resumed?.progress.rng["noise"] ?? { seed: config.seed, purpose: "noise" });
-  const batches = await parts.openBatches(resumed?.progress.loader);
+  const batches = await parts.openBatches(resumed?.progress.loader, step);
   const metrics = openMetrics(join(run.dir, "metrics.jsonl"), step);
   const events = openEvents(run.dir);
   const cutBefore = resumed ? cutSamples(readMetrics(join(run.dir, "metrics.jsonl"))) : 0;

@@ -39,15 +39,17 @@ const train = (dir: string, ...more: string[]) =>
     ...more,
   );
 
-test("two steps, a checkpoint, resume to four: equal to four steps", async () => {
-  expect(await train("halves", "--num_steps", "2")).toMatchObject({ code: 0, err: "" });
-  const again = await train("halves", "--num_steps", "4");
+test("two steps, a checkpoint, resume to four: equal to four steps, images augmented", async () => {
+  const augmented = ["--set", "data.augment=corrected"];
+  expect(await train("halves", "--num_steps", "2", ...augmented)).toMatchObject({ code: 0, err: "" });
+  const again = await train("halves", "--num_steps", "4", ...augmented);
   expect(again.code).toBe(1);
   expect(again.err).toMatch(/halves already holds a run. Use --overwrite or --resume/);
-  const resumed = await train("halves", "--num_steps", "4", "--resume");
+  const resumed = await train("halves", "--num_steps", "4", "--resume", ...augmented);
   expect(resumed).toMatchObject({ code: 0, err: "" });
   expect(resumed.out).toContain("resumed from step 2");
-  expect((await train("four", "--num_steps", "4")).code).toBe(0);
+  expect((await train("four", "--num_steps", "4", ...augmented)).code).toBe(0);
+  expect((await train("plain", "--num_steps", "1")).code).toBe(0);
 
   const rows = (dir: string) =>
     readMetrics(join(base, dir, "metrics.jsonl")).map(
@@ -55,6 +57,7 @@ test("two steps, a checkpoint, resume to four: equal to four steps", async () =>
     );
   expect(rows("halves")).toEqual(rows("four"));
   expect(rows("four").map((r) => r.step)).toEqual([1, 2, 3, 4]);
+  expect(rows("plain")[0]!.total).not.toBe(rows("four")[0]!.total);
   const saved = async (dir: string) => (await readCheckpoint(join(base, dir, "checkpoints", "4"))).state;
   expect(await saved("halves")).toEqual(await saved("four"));
 });

@@ -78,8 +78,8 @@ test("a killed run loses only the steps after its last checkpoint", async () => 
   const dies = run("killed", config, {
     wrap: (parts) => ({
       ...parts,
-      openBatches: async (state) => {
-        const batches = await parts.openBatches(state);
+      openBatches: async (state, step) => {
+        const batches = await parts.openBatches(state, step);
         let left = 5;
         const next = () => (left-- > 0 ? batches.next() : Promise.reject(new Error("disk gone")));
         return { ...batches, next };
@@ -142,8 +142,8 @@ test("cut samples are warned of when the first is seen, and counted in every row
     return {
       ...parts,
       truncated: () => [0, 0, 2, 5][Math.min(read, 3)]!,
-      openBatches: async (state) => {
-        const batches = await parts.openBatches(state);
+      openBatches: async (state, step) => {
+        const batches = await parts.openBatches(state, step);
         return {
           ...batches,
           next: () => {
@@ -178,8 +178,8 @@ function runWithNaN(name: string, bad: number, overrides: Parameters<typeof toyC
   return run(name, config, {
     wrap: (parts) => ({
       ...parts,
-      openBatches: async (state) => {
-        const batches = await parts.openBatches(state);
+      openBatches: async (state, step) => {
+        const batches = await parts.openBatches(state, step);
         let n = 0;
         return {
           ...batches,

@@ -47,6 +47,7 @@ export function defineConfig(declared: Declared): TrainConfig {
       useQuantileNorm: usesQuantileNorm(modelTypeOf(declared.model)),
       deltaActions: null,
       assetsDir: null,
+      augment: "corrected",
       heldOut: 0.125,
       ...data,
     },

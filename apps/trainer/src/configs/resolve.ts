@@ -36,7 +36,7 @@ export function scaledSchedule(peakLr: number, numTrainSteps: number): LrSchedul
 
 /**
  * Resolve `config` at `size`. At tiny and small: random weights, a batch of 4 (or the declared one when that
- * is smaller), a schedule over the run's length, at least twenty console lines, and an EMA that looks back over
+ * is smaller), images as they are, a schedule over the run's length, at least twenty console lines, and an EMA that looks back over
  * at most a tenth of the run (the declared decay would still hold the random initial weights at the end).
  * @throws InsulaError `config/field` when an override names an unknown field or a value of the wrong kind.
  */
@@ -58,6 +58,7 @@ export function resolveConfig(
   const scratch: RunConfig = {
     ...base,
     weights: null,
+    data: { ...base.data, augment: "none" },
     batchSize: Math.min(batchSize, config.batchSize),
     lrSchedule: scaledSchedule(peakLr, steps),
     emaDecay: base.emaDecay === null ? null : Math.min(base.emaDecay, Math.max(0, 1 - 10 / steps)),

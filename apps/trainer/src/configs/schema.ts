@@ -92,6 +92,8 @@ const runConfig: z.ZodType<RunConfig> = z.strictObject({
     useQuantileNorm: z.boolean(),
     deltaActions: z.array(z.int()).nullable(),
     assetsDir: z.string().nullable(),
+    // Checkpoints without it were trained without.
+    augment: z.enum(["corrected", "upstream", "none"]).default("none"),
     heldOut: share,
   }),
   optimizer: z.strictObject({

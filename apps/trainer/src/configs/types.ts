@@ -31,6 +31,11 @@ export interface DataConfig {
   deltaActions: number[] | null;
   /** Folder with `<assetId>/norm_stats.json` to use instead of statistics of the dataset. */
   assetsDir: string | null;
+  /**
+   * Crop, rotation and colour jitter of training images: openpi's as it is meant (`corrected`: one draw for all cameras,
+   * saturation works), as it is written (`upstream`), or none.
+   */
+  augment: "corrected" | "upstream" | "none";
   /** Share of episodes kept out of training, for `insula evaluate`; at least one episode when above 0. */
   heldOut: number;
 }

@@ -12,7 +12,13 @@ import {
   openLeRobotDataset,
 } from "@insula/lerobot-dataset";
 import { InsulaError, type Sample } from "@insula/model-types";
-import { collate, findDegenerate, type NormStatsMap, serializeNormStats } from "@insula/transforms";
+import {
+  augmentBatch,
+  collate,
+  findDegenerate,
+  type NormStatsMap,
+  serializeNormStats,
+} from "@insula/transforms";
 import { readNormStats, writeNormStats } from "@insula/transforms/node";
 import type { RunConfig } from "../configs/types.js";
 import type { TrainBatches } from "../train.js";
@@ -35,7 +41,7 @@ export interface TrainData {
   pipeline: Pipeline;
   /** Files for checkpoints: statistics and tokenizers. */
   files: Map<string, Uint8Array | string>;
-  openBatches(state: unknown): Promise<TrainBatches>;
+  openBatches(state: unknown, step: number): Promise<TrainBatches>;
   close(): Promise<void>;
 }
 
@@ -96,7 +102,7 @@ export async function openTrainData(declared: RunConfig, options: OpenTrainDataO
       tokenizers,
       pipeline,
       files,
-      openBatches: async (state) => openBatches(config, dataset, spec, split, pipeline, state),
+      openBatches: async (state, step) => openBatches(config, dataset, spec, split, pipeline, state, step),
       close: () => dataset.close(),
     };
   } catch (error) {
@@ -119,6 +125,7 @@ function openBatches(
   split: Split,
   pipeline: Pipeline,
   state: unknown,
+  firstStep: number,
 ): TrainBatches {
   const loader = createLoader(dataset, {
     batchSize: config.batchSize,
@@ -130,11 +137,17 @@ function openBatches(
     ...(state === undefined ? {} : { state: state as LoaderState }),
   });
   const iterator = loader[Symbol.asyncIterator]();
+  const { augment } = config.data;
+  let step = firstStep;
   return {
     async next() {
       const { value, done } = await iterator.next();
       if (done) throw new InsulaError("data/end", "the loader ended before the run did");
-      return { batch: trainBatch(value as Sample[], spec), after: loader.state() };
+      const samples = value as Sample[];
+      const seen =
+        augment === "none" ? samples : augmentBatch(samples, { seed: config.seed, step, variant: augment });
+      step++;
+      return { batch: trainBatch(seen, spec), after: loader.state() };
     },
     close: async () => void (await iterator.return?.(undefined)),
   };
