@@ -11,7 +11,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { members, pack, root, run } from "./lib/workspace.mjs";
 
-const DEFAULT = ["model-types", "fast-tokenizer", "transforms", "droid-policy", "ki-model"];
+const DEFAULT = [
+  ...["model-types", "fast-tokenizer", "transforms"],
+  ...["droid-policy", "libero-policy", "aloha-policy", "ki-model"],
+];
 
 const all = members();
 const publics = all.filter((m) => !m.private);

@@ -41,6 +41,10 @@ const STEPS = {
     { INSULA_RUNTIME: "node" },
   ],
   artifact: ["exported artifact in Python onnxruntime", node("scripts/check-artifact-python.mjs")],
+  tokenizers: ["FAST folders in Python's tokenizers, both ways", node("scripts/check-tokenizers-python.mjs")],
+  client: ["openpi's own Python client against the server", node("scripts/check-openpi-client.mjs")],
+  browser: ["bundle sizes, goldens in Chromium", node("tools/browser/check-browser.mjs")],
+  "status-page": ["the server's status page in Chromium", node("scripts/check-status-page.mjs")],
   "real-data": ["training on real DROID episodes", node("scripts/check-real-data.mjs")],
   clone: ["the README's first command in a fresh clone", node("scripts/check-clone.mjs")],
 };

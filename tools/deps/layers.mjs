@@ -25,7 +25,14 @@ export const LAYERS = {
 };
 
 /** These run in a browser: `node:` only in `src/node.ts` and `src/node/`, the `./node` entry. */
-export const BROWSER = ["model-types", "fast-tokenizer", "transforms", "droid-policy", "libero-policy", "aloha-policy"];
+export const BROWSER = [
+  "model-types",
+  "fast-tokenizer",
+  "transforms",
+  "droid-policy",
+  "libero-policy",
+  "aloha-policy",
+];
 
 const nodeEntry = `^packages/(${BROWSER.join("|")})/src/node(/|\\.ts$)`;
 

@@ -50,6 +50,7 @@ export type PolicyTiming = {
   infer_ms: number;
 };
 
+/** What one call may decide. */
 export interface InferOptions {
   /** `[horizon, dim]`; default: drawn from the policy's generator. */
   noise?: NdArray<Float32Array>;

@@ -28,6 +28,7 @@ export interface WeightSource {
   chunks(name: string): AsyncIterable<Float32Array<ArrayBuffer>>;
   /** A whole tensor; only for those of one layer, which fit memory. */
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /** Close the files; nothing can be read after it. */
   close(): Promise<void>;
 }
 

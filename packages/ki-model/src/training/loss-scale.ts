@@ -17,7 +17,7 @@ export const INITIAL_LOSS_SCALE: LossScale = { scale: 2 ** 15, goodSteps: 0 };
 const GROWTH_INTERVAL = 2000;
 const LARGEST = 2 ** 24;
 
-/** The scale after a step: halved by an overflow (not below 1), doubled after {@link GROWTH_INTERVAL} good steps. */
+/** The scale after a step: halved by an overflow (not below 1), doubled after 2000 good steps. */
 export function nextLossScale({ scale, goodSteps }: LossScale, overflow: boolean): LossScale {
   if (overflow) return { scale: Math.max(scale / 2, 1), goodSteps: 0 };
   if (goodSteps + 1 < GROWTH_INTERVAL) return { scale, goodSteps: goodSteps + 1 };
