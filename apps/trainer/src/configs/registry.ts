@@ -1,5 +1,6 @@
 /** @file All named configurations. */
 import { closestMatch, InsulaError } from "@insula/model-types";
+import { ALOHA_CONFIGS } from "./aloha.js";
 import { DEBUG_CONFIGS } from "./debug.js";
 import { DROID_CONFIGS } from "./droid.js";
 import { LIBERO_CONFIGS } from "./libero.js";
@@ -23,6 +24,7 @@ export function registerConfigs(configs: readonly TrainConfig[]): Map<string, Tr
 const CONFIGS: ReadonlyMap<string, TrainConfig> = registerConfigs([
   ...DROID_CONFIGS,
   ...LIBERO_CONFIGS,
+  ...ALOHA_CONFIGS,
   ...DEBUG_CONFIGS,
 ]);
 

@@ -9,7 +9,7 @@ import type { CudaOptions, Device, Runtime } from "@insula/ort-session";
 import type { LrSchedule } from "../schedule.js";
 
 /** Robots whose observations and actions the data pipeline knows. */
-export const ROBOTS = ["droid", "libero"] as const;
+export const ROBOTS = ["droid", "libero", "aloha", "aloha_sim"] as const;
 export type Robot = (typeof ROBOTS)[number];
 
 export interface DataConfig {

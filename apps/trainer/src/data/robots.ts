@@ -60,10 +60,7 @@ const asRecorded = {
   modelActions: (actions: NdArray) => actions,
 };
 
-/** Robots with a specification. */
-export type KnownRobot = Robot | "aloha" | "aloha_sim";
-
-const SPECS: Readonly<Record<KnownRobot, () => RobotSpec>> = {
+const SPECS: Readonly<Record<Robot, () => RobotSpec>> = {
   droid: () => ({
     ...asRecorded,
     actionDim: 8,
@@ -140,6 +137,6 @@ function aloha(columns: Readonly<Partial<Record<AlohaCamera, string>>>): RobotSp
 }
 
 /** The specification of `robot`. */
-export function robotSpec(robot: KnownRobot): RobotSpec {
+export function robotSpec(robot: Robot): RobotSpec {
   return SPECS[robot]();
 }
