@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * node scripts/bench.mjs [NAME [FLAG…]]   (or: pnpm bench NAME)
+ * node scripts/bench.mjs [NAME… [FLAG…]]   (or: pnpm bench NAME)
  *
- * Runs the benchmark NAME: packages/<…>/bench/NAME.mjs or apps/<…>/bench/NAME.mjs, built first, with FLAGs passed
- * on. Without a name, or with one that does not exist, lists them with what they measure.
+ * Runs the benchmarks NAME, one after the other: packages/<…>/bench/NAME.mjs or apps/<…>/bench/NAME.mjs, built first,
+ * with FLAGs passed on to each. Without a name, or with one that does not exist, lists them with what they measure.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -18,18 +18,28 @@ const benches = members().flatMap(({ dir }) => {
     .map((file) => ({ name: basename(file, ".mjs"), dir, path: join(folder, file) }));
 });
 
-const [name, ...flags] = process.argv.slice(2);
-const wanted = benches.filter((b) => b.name === name || `${basename(b.dir)}/${b.name}` === name);
-if (wanted.length === 1) {
-  const [{ dir, path }] = wanted;
-  build([dir]);
-  const { status } = spawnSync(process.execPath, [path, ...flags], { stdio: "inherit", cwd: dir });
-  process.exitCode = status ?? 1;
+const given = process.argv.slice(2);
+const end = given.findIndex((word) => word.startsWith("-"));
+const [names, flags] = end < 0 ? [given, []] : [given.slice(0, end), given.slice(end)];
+const found = names.map((name) =>
+  benches.filter((b) => b.name === name || `${basename(b.dir)}/${b.name}` === name),
+);
+const wrong = found.findIndex((some) => some.length !== 1);
+if (names.length > 0 && wrong < 0) {
+  const wanted = found.flat();
+  build(wanted.map(({ dir }) => dir));
+  for (const { dir, path } of wanted) {
+    const { status } = spawnSync(process.execPath, [path, ...flags], { stdio: "inherit", cwd: dir });
+    if (status !== 0) process.exitCode = status ?? 1;
+  }
 } else {
-  if (name) console.error(wanted.length ? `several benchmarks are called ${name}` : `no benchmark ${name}`);
+  if (wrong >= 0)
+    console.error(
+      `${found[wrong].length ? "several benchmarks are called" : "no benchmark"} ${names[wrong]}`,
+    );
   for (const b of benches)
     console.log(`${basename(b.dir)}/${b.name}  ${summary(b.path)}  (${relative(root, b.path)})`);
-  process.exitCode = name ? 1 : 0;
+  process.exitCode = wrong >= 0 ? 1 : 0;
 }
 
 /** The first sentence of the file's opening comment. */

@@ -1,13 +1,13 @@
 /**
  * Speed of FAST against scipy + HF tokenizers (Rust): encode, decode and fit, one thread each, in turns, ratios printed.
  *
- *     node bench/fast.mjs [--tokenizer DIR] [--chunks FILE.safetensors] [--seconds 1] [--rounds 2]
+ *     node bench/tokenizer.mjs [--tokenizer DIR] [--chunks FILE.safetensors] [--seconds 1] [--rounds 2]
  *                         [--fit 2048] [--fit-chunks 2000] [--python PYTHON] [--peer FILE.py | --alone] [--json]
  *
  * DIR holds tokenizer.json and processor_config.json (any published FAST tokenizer); FILE holds float32 tensors
  * `corpus…` [n, horizon, dim], extended to `--fit-chunks` by means of two where they are fewer. Both, and the peer, are by
  * default those of the shared data. PYTHON needs numpy, scipy, tokenizers, pillow and safetensors. Needs a build
- * (`tsc -b`; `pnpm bench fast` makes one). About a minute with the peer.
+ * (`tsc -b`; `pnpm bench tokenizer` makes one). About a minute with the peer.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -45,7 +45,7 @@ const { values } = parseArgs({
 });
 for (const path of [values.tokenizer, values.chunks, ...(values.alone ? [] : [values.peer])]) {
   if (existsSync(path)) continue;
-  console.error(`${path}: no such file; see the head of bench/fast.mjs for what can be given`);
+  console.error(`${path}: no such file; see the head of bench/tokenizer.mjs for what can be given`);
   process.exit(1);
 }
 
