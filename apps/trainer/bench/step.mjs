@@ -4,7 +4,7 @@
  *     pnpm bench step [--peers torch,torch-compile,jax] [--python PATH] [--steps 7] [--rounds 2] [--threads 2]
  *                     [--modes padded,live,default]
  *
- * The model is `small` with horizon 16 and vocabulary 4096; a batch is 4 samples with 3 cameras of which 2 exist,
+ * The model is that of the configuration `bench_small`: `small` with horizon 16 and vocabulary 4096; a batch is 4 samples with 3 cameras of which 2 exist,
  * a prompt of 36 and 24 FAST tokens in a buffer of 256. Modes: `padded` computes every padded token, as users of
  * openpi and LeRobot do; `live` computes exactly the tokens there are; `default` is what `insula train` runs. Peers are
  * the scripts in ../shared/baselines, run by `--python` (INSULA_PYTHON, python3), which must have torch or jax; ours and
@@ -19,7 +19,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { buildArtifact, createTrainSession, initParams } from "@insula/ki-model";
-import { makeModelConfig } from "@insula/model-types";
+import { getConfig, resolveConfig } from "../dist/index.js";
 
 const { values: args } = parseArgs({
   options: {
@@ -56,14 +56,7 @@ const B = 4;
 const PROMPT = 36;
 const FAST = 24;
 const LIVE_CAMERAS = 2;
-const config = makeModelConfig({
-  pi05: true,
-  knowledgeInsulation: true,
-  size: "small",
-  actionHorizon: 16,
-  vocabSize: 4096,
-  maskPadded: false,
-});
+const { model: config } = resolveConfig(getConfig("bench_small"), { size: "small" });
 const live = config.imageKeys.slice(0, LIVE_CAMERAS);
 const MODES = {
   padded: { config, options: { lossRows: FAST } },

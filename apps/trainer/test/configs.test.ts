@@ -29,6 +29,7 @@ test("names", () => {
       "debug",
       "debug_pi05",
       "debug_pi05_ki",
+      "bench_small",
     ]
   `);
 });
@@ -76,6 +77,7 @@ test("the numbers of the reference", () => {
       "debug | pi0 | 32/10/48 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | z-score | as is",
       "debug_pi05 | pi05 | 32/10/200 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | quantile | as is",
       "debug_pi05_ki | pi05_ki | 32/10/256 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | quantile | as is",
+      "bench_small | pi05_ki | 32/16/256 | 4x10 | 1000 0.000025 30000 0.0000025 | 0.99 | quantile | as is",
     ]
   `);
 });

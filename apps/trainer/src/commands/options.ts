@@ -51,7 +51,7 @@ export function addConfigOptions(command: Command): Command {
     .addOption(
       new Option(
         "--size <size>",
-        "model size (default: full; tiny with the embedded data and for debug configs)",
+        "model size (default: the config's, else full, or tiny with the embedded data)",
       ).choices(MODEL_SIZES),
     )
     .option(
@@ -77,8 +77,7 @@ export function configFrom(argument: string | undefined, options: ConfigOptions)
   const overrides = mergeOverrides(given, parseOverrides(options.set)) as Overrides;
   const sampleData =
     options.dataset === undefined && declared.data.repoId === null && !setsDataset(overrides);
-  const debug = declared.name.startsWith("debug");
-  const size = options.size ?? (sampleData || debug ? "tiny" : "full");
+  const size = options.size ?? declared.size ?? (sampleData ? "tiny" : "full");
   const shortened =
     sampleData && size !== "full" && overrides["numTrainSteps"] === undefined
       ? { numTrainSteps: Math.min(SAMPLE_RUN_STEPS, declared.numTrainSteps) }

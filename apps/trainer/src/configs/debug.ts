@@ -1,11 +1,13 @@
 /**
  * @file Ten steps of two samples, to see that everything runs. Always at size tiny unless another is named:
- * the reference's `debug` also has dummy-sized Gemma stacks.
+ * the reference's `debug` also has dummy-sized Gemma stacks. And `bench_small`, the model of `pnpm bench step`, with the
+ * shapes of the PyTorch and JAX baselines.
  */
 import { defineConfig } from "./defaults.js";
 import type { TrainConfig } from "./types.js";
 
 const debug = {
+  size: "tiny",
   data: { robot: "droid", assetId: "droid", promptFromTask: true },
   batchSize: 2,
   numTrainSteps: 10,
@@ -20,5 +22,18 @@ export const DEBUG_CONFIGS: readonly TrainConfig[] = [
     ...debug,
     name: "debug_pi05_ki",
     model: { pi05: true, knowledgeInsulation: true, actionHorizon: 10 },
+  }),
+  defineConfig({
+    ...debug,
+    name: "bench_small",
+    size: "small",
+    batchSize: 4,
+    model: {
+      pi05: true,
+      knowledgeInsulation: true,
+      actionHorizon: 16,
+      vocabSize: 4096,
+      maskPadded: false,
+    },
   }),
 ];

@@ -92,6 +92,8 @@ interface TrainSettings {
 
 /** A named configuration as declared: model fields that are not named have openpi's defaults. */
 export interface TrainConfig extends TrainSettings {
+  /** Size when none is asked for; absent: full, or tiny on the embedded data. */
+  size?: ModelSize;
   model: Partial<ModelConfig>;
   data: DataConfig;
 }
