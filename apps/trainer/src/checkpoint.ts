@@ -13,11 +13,11 @@
  * `<step>` is the number of optimizer steps taken. As openpi's layout; unlike it, the label counts from 1,
  * and generator and data order are kept, so that a resumed run continues as if it had never stopped.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ParamTree, TrainState } from "@insula/ki-model";
 import { InsulaError } from "@insula/model-types";
-import { readSafetensors, writeSafetensors } from "@insula/safetensors";
+import { readSafetensors, syncFolder, writeSafetensors, writeSynced } from "@insula/safetensors";
 import { checkRunConfig } from "./configs/schema.js";
 import type { RunConfig } from "./configs/types.js";
 import type { RngState } from "./rng.js";
@@ -198,23 +198,3 @@ const missing = (path: string, cause: unknown): InsulaError =>
   );
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-
-async function writeSynced(path: string, content: Uint8Array | string): Promise<void> {
-  const file = await open(path, "w");
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** Make renames and new files in `dir` survive a power cut. */
-async function syncFolder(dir: string): Promise<void> {
-  const folder = await open(dir, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}

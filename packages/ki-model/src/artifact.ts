@@ -3,7 +3,7 @@
  * so that any ONNX Runtime can run them. Parameters are inputs, never part of the files.
  */
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { configModelType, InsulaError, type ModelConfig } from "@insula/model-types";
 import {
@@ -14,6 +14,7 @@ import {
   serialize,
   type Value,
 } from "@insula/onnx-grad";
+import { writeSynced } from "@insula/safetensors";
 import { buildDenoiseModel, buildPrefixModel, serializeModel } from "./inference/models.js";
 import type { PrecisionOptions } from "./model/context.js";
 import { countParams, type ParamGroup } from "./params/spec.js";
@@ -234,13 +235,7 @@ export async function writeArtifact({ manifest, models }: Artifact, dir: string)
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const beside = `${path}.partial`;
   try {
-    const handle = await open(beside, "w");
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writeSynced(beside, bytes);
     await rename(beside, path);
   } catch (error) {
     await rm(beside, { force: true });

@@ -1,5 +1,6 @@
 /** @file An observation as a LIBERO client would send it, for trying out policies (openpi `make_libero_example`). */
 import type { NdArray } from "@insula/model-types";
+import { exampleDraws } from "@insula/transforms";
 
 /** The keys of a LIBERO observation. A `type`, so that it is a `Sample`. */
 export type LiberoExample = {
@@ -17,27 +18,11 @@ export type LiberoExample = {
  * the same. Upstream: `make_libero_example`.
  */
 export function makeLiberoExample(options: { seed?: number } = {}): LiberoExample {
-  const random = options.seed === undefined ? Math.random : mulberry32(options.seed);
-  const image = (): NdArray<Uint8Array> => {
-    const data = new Uint8Array(224 * 224 * 3);
-    for (let i = 0; i < data.length; i++) data[i] = random() * 256;
-    return { data, shape: [224, 224, 3] };
-  };
+  const { image, vector } = exampleDraws(options.seed);
   return {
-    "observation/state": { data: Float64Array.from({ length: 8 }, random), shape: [8] },
-    "observation/image": image(),
-    "observation/wrist_image": image(),
+    "observation/state": vector(8),
+    "observation/image": image([224, 224, 3]),
+    "observation/wrist_image": image([224, 224, 3]),
     prompt: "do something",
-  };
-}
-
-/** Tommy Ettinger's mulberry32, uniform in [0, 1): enough for examples, not for training. */
-function mulberry32(seed: number): () => number {
-  let a = seed | 0;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }

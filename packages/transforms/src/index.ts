@@ -9,6 +9,7 @@ export {
 } from "./actions.js";
 export { padToDim } from "./arrays.js";
 export { type Batch, type CollateOptions, collate, toObservation } from "./collate.js";
+export { type ExampleDraws, exampleDraws } from "./example-draws.js";
 export {
   type Augmentation,
   type AugmentBatchOptions,

@@ -9,10 +9,11 @@ import {
   type SafetensorsFile,
   type StreamedTensor,
   streamSafetensors,
+  writeSynced,
 } from "@insula/safetensors";
 import { lerobotConfig, openpiConfig } from "./export-configs.js";
 import { fileParams } from "./file-params.js";
-import { writeNew, writeSynced } from "./folder.js";
+import { writeNew } from "./folder.js";
 import { planImport } from "./import.js";
 import { writeNpz } from "./npz/write.js";
 import { CHUNK_ELEMENTS } from "./source.js";

@@ -1,7 +1,8 @@
 /** @file A folder that is complete or absent: filled beside, synced, renamed. */
-import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InsulaError } from "@insula/model-types";
+import { syncFolder, writeSynced } from "@insula/safetensors";
 
 /**
  * Make the folder `out` from what `fill` writes into the one it is given, and the JSON files that it returns by
@@ -39,26 +40,4 @@ export async function assertNew(out: string): Promise<void> {
   });
   if (names.length > 0)
     throw new InsulaError("weights/exists", `${out}: is there already; give a new folder`);
-}
-
-/** Write a small file and see it on the disk. */
-export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const file = await open(path, "w");
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** Make renames and new files in `dir` survive a power cut. */
-async function syncFolder(dir: string): Promise<void> {
-  const folder = await open(dir, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }

@@ -6,7 +6,7 @@ export {
   type ExportReport,
   exportWeights,
 } from "./export.js";
-export { assertNew, writeNew, writeSynced } from "./folder.js";
+export { assertNew, writeNew } from "./folder.js";
 export { type ImportOptions, type ImportPlan, importWeights, planImport } from "./import.js";
 export { openWeights } from "./open.js";
 export {

@@ -2,5 +2,5 @@
 import "./setup.js";
 
 export { type Comparison, compare, type Tolerance } from "./allclose.js";
-export { readmeExample, runReadmeExample } from "./readme.js";
+export { readmeExample, readmeLog, runReadmeExample } from "./readme.js";
 export { describeShared, hasShared, sharedJson, sharedPath, sharedTensors } from "./shared.js";

@@ -14,12 +14,12 @@ export function readmeExample(packageDir: URL): string {
   return block[1]!;
 }
 
-/** Run the example; whatever it throws is the test's failure. Returns what it logged. */
-export async function runReadmeExample(packageDir: URL): Promise<string[]> {
+/** Run the example; whatever it throws is the test's failure. Returns the values of each line that it logged. */
+export async function readmeLog(packageDir: URL): Promise<unknown[][]> {
   const dir = mkdtempSync(join(fileURLToPath(packageDir), "test", ".readme-"));
-  const lines: string[] = [];
+  const lines: unknown[][] = [];
   const { log } = console;
-  console.log = (...values: unknown[]) => lines.push(values.map(String).join(" "));
+  console.log = (...values: unknown[]) => lines.push(values);
   try {
     const path = join(dir, "example.ts");
     writeFileSync(path, readmeExample(packageDir));
@@ -29,4 +29,9 @@ export async function runReadmeExample(packageDir: URL): Promise<string[]> {
     console.log = log;
     rmSync(dir, { recursive: true });
   }
+}
+
+/** {@link readmeLog} as lines of text. */
+export async function runReadmeExample(packageDir: URL): Promise<string[]> {
+  return (await readmeLog(packageDir)).map((values) => values.map(String).join(" "));
 }

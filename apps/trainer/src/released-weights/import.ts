@@ -8,7 +8,8 @@ import {
   type ModelType,
   SIZE_PRESETS,
 } from "@insula/model-types";
-import { assertNew, type ImportReport, importWeights, writeNew, writeSynced } from "@insula/weights";
+import { writeSynced } from "@insula/safetensors";
+import { assertNew, type ImportReport, importWeights, writeNew } from "@insula/weights";
 import { getConfig } from "../configs/registry.js";
 import { resolveConfig } from "../configs/resolve.js";
 import type { RunConfig } from "../configs/types.js";
