@@ -12,7 +12,7 @@ import type { ModelConfig, Observation } from "@insula/model-types";
 import { type Tensor, tensor, zerosTensor } from "@insula/ort-session";
 import { bound, type ExecutionOptions } from "../device-tensors.js";
 import { observationFeeds, pickFeeds } from "../feeds.js";
-import type { ParamTree } from "../train-session.js";
+import type { DeviceParams, ParamTree } from "../train-session.js";
 import { buildFastDecodeModel, buildFastPrefixModel } from "./fast-models.js";
 import { type InferenceOptions, serializeModel } from "./models.js";
 import { checkSteps, inTurn, openPair } from "./sessions.js";
@@ -20,7 +20,8 @@ import { checkSteps, inTurn, openPair } from "./sessions.js";
 /** A pi0_fast model to sample from: its parameters, the batch its graphs are built for, and where they run. */
 export interface FastSamplerOptions extends InferenceOptions, ExecutionOptions {
   config: ModelConfig;
-  params: ParamTree;
+  /** By openpi's names, copied to the device; or those of a training session, used where they lie. */
+  params: ParamTree | DeviceParams;
   /** Most tokens to generate; default 256. */
   maxDecodingSteps?: number;
 }

@@ -19,14 +19,15 @@ import {
   releaseAll,
 } from "../device-tensors.js";
 import { observationFeeds, pickFeeds } from "../feeds.js";
-import type { ParamTree } from "../train-session.js";
+import type { DeviceParams, ParamTree } from "../train-session.js";
 import { buildDenoiseModel, buildPrefixModel, type InferenceOptions, serializeModel } from "./models.js";
 import { checkSteps, inTurn, openPair, type SessionPair } from "./sessions.js";
 
 /** What to sample from, a model with an action expert (pi0, pi05, pi05_ki), and where its graphs run. */
 export interface SamplerOptions extends InferenceOptions, ExecutionOptions {
   config: ModelConfig;
-  params: ParamTree;
+  /** By openpi's names, copied to the device; or those of a training session, used where they lie. */
+  params: ParamTree | DeviceParams;
 }
 
 /** Action sampling by flow matching: the VLM runs once per call, the expert at every Euler step. */
@@ -66,9 +67,10 @@ export async function createSampler({
   runtime,
   threads,
   cuda,
+  cacheDir,
   ...options
 }: SamplerOptions): Promise<Sampler> {
-  const execution = executionOptions({ device, runtime, threads, cuda } as ExecutionOptions);
+  const execution = executionOptions({ device, runtime, threads, cuda, cacheDir } as ExecutionOptions);
   const pair = await openPair(
     serializeModel(buildPrefixModel(config, options), "prefix_model").bytes,
     serializeModel(buildDenoiseModel(config, options), "denoise_model").bytes,

@@ -14,32 +14,41 @@ import {
 } from "../device-tensors.js";
 import { toGraphParams } from "../params/layout.js";
 import { paramSpecs } from "../params/spec.js";
-import type { ParamTree } from "../train-session.js";
+import type { DeviceParams, ParamTree } from "../train-session.js";
 
 /** Two sessions over the same parameters, that live and end together. */
 export interface SessionPair {
   first: Session;
   second: Session;
-  weights: DeviceTensors;
+  weights: DeviceParams;
   release(): Promise<void>;
 }
 
-/** Open a session per model and place the parameters; when anything fails nothing stays open. */
+/**
+ * Open a session per model and place the parameters; when anything fails nothing stays open. Parameters on the device
+ * are used where they lie and stay their owner's; memory inside of the graphs is shared with the owner's sessions.
+ */
 export async function openPair(
   firstModel: Uint8Array,
   secondModel: Uint8Array,
-  { config, params, ...options }: ExecutionOptions & { config: ModelConfig; params: ParamTree },
+  {
+    config,
+    params,
+    ...options
+  }: ExecutionOptions & { config: ModelConfig; params: ParamTree | DeviceParams },
 ): Promise<SessionPair> {
-  const graph = toGraphParams(paramSpecs(config), params);
+  const lent = "byName" in params ? params : undefined;
+  const graph = "byName" in params ? [] : [...toGraphParams(paramSpecs(config), params)];
   const execution = executionOptions(options);
-  const weights = [...graph].map(([name, { data, shape }]) => [name, tensor(data, shape)] as const);
+  const sessionOptions = lent ? { ...execution, sharedArena: true } : execution;
+  const weights = graph.map(([name, { data, shape }]) => [name, tensor(data, shape)] as const);
   const all = await makeAll<[Session, Session, DeviceTensors]>([
-    createSession(firstModel, execution),
-    createSession(secondModel, execution),
+    createSession(firstModel, sessionOptions),
+    createSession(secondModel, sessionOptions),
     placeTensors(weights, execution),
   ]);
   const [first, second, placed] = all;
-  return { first, second, weights: placed, release: () => releaseAll(all) };
+  return { first, second, weights: lent ?? placed, release: () => releaseAll(all) };
 }
 
 /** Calls wait for the ones before them: bound tensors hold one call's values at a time. */
