@@ -24,13 +24,13 @@ export {
 export { createSampler, type Sampler, type SamplerOptions } from "./inference/sampler.js";
 export type { ComputeType, ModelContext, PrecisionOptions } from "./model/context.js";
 export type { LayerStack, Rematerialize } from "./model/rematerialize.js";
+export type { Init } from "./params/draft.js";
 export { addLora, initParams } from "./params/init.js";
 export { toFileParams, toGraphParams } from "./params/layout.js";
 export { type Adapter, findAdapters, isLora, loraPaths } from "./params/lora.js";
 export { matrixOf, mergeLora, mergeRows, type WeightRows } from "./params/merge-lora.js";
 export {
   countParams,
-  type Init,
   isExpert,
   type ParamGroup,
   type ParamSpec,

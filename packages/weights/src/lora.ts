@@ -1,7 +1,7 @@
 /** @file Which adapters weights have, from names and shapes. */
 import { loraPaths } from "@insula/ki-model";
 import { type GemmaConfig, type GemmaLora, loraEinsums } from "@insula/model-types";
-import type { Dims } from "./sizes.js";
+import type { Dims } from "./dims.js";
 
 /**
  * The adapters of a stack; undefined without any. Shapes do not tell what scales them: openpi's variants have

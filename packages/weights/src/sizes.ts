@@ -8,6 +8,7 @@ import {
   makeModelConfig,
   SIZE_PRESETS,
 } from "@insula/model-types";
+import { type Dims, dimsOf } from "./dims.js";
 import { findLora } from "./lora.js";
 import type { WeightSource } from "./source.js";
 import { EMBED_TOKENS, LM_HEAD } from "./torch/names.js";
@@ -30,14 +31,6 @@ const SIGLIP_HEADS: Readonly<Record<number, number>> = { 768: 12, 1024: 16, 1152
 
 /** More layers than any model of the family could have: shapes are read from files that anyone can make. */
 const MAX_DEPTH = 1024;
-
-/** Looks up dimensions by tensor name. */
-export interface Dims {
-  get(name: string, axis: number, rank: number): number;
-  last(name: string): number;
-  has(name: string): boolean;
-  depth(prefix: string, suffix: string): number;
-}
 
 /**
  * The configuration of the model whose weights these are.
@@ -196,27 +189,3 @@ function torchSizes({ path, facts }: WeightSource, dims: Dims, options: ImportSi
 
 /** Patches along one side. */
 const side = (patches: number): number => Math.round(Math.sqrt(patches));
-
-function dimsOf({ path, tensors }: WeightSource): Dims {
-  return {
-    has: (name) => tensors.has(name),
-    last: (name) => tensors.get(name)?.shape.at(-1) ?? 0,
-    get(name, axis, rank) {
-      const shape = tensors.get(name)?.shape;
-      if (!shape) throw new InsulaError("weights/missing-tensor", `${path}: no tensor '${name}'`);
-      if (shape.length !== rank) {
-        throw new InsulaError(
-          "weights/shape",
-          `${path}: ${name}: expected ${rank} axes, found [${shape.join(", ")}]`,
-        );
-      }
-      return shape[axis]!;
-    },
-    depth(prefix, suffix) {
-      // Counted, not taken from the largest number: a layer that is left out is then found missing.
-      let depth = 0;
-      for (const name of tensors.keys()) if (name.startsWith(prefix) && name.endsWith(suffix)) depth++;
-      return depth;
-    },
-  };
-}

@@ -5,8 +5,9 @@ import { type ModelConfig, type NdArray, sizeOf } from "@insula/model-types";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { ParamTree } from "../train-session.js";
+import type { Init } from "./draft.js";
 import { isLora } from "./lora.js";
-import { type Init, type ParamSpec, paramSpecs, stackedShape } from "./spec.js";
+import { type ParamSpec, paramSpecs, stackedShape } from "./spec.js";
 
 /**
  * Random parameters under file names. The same seed gives the same bits on every machine, and with adapters the same

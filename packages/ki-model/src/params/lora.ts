@@ -12,7 +12,7 @@ import {
   type ModelConfig,
   sizeOf,
 } from "@insula/model-types";
-import type { Draft, Init } from "./spec.js";
+import type { Draft, Init } from "./draft.js";
 
 /** `""` for the VLM, `"_1"` for the action expert: openpi's suffix on parameter names. */
 export type Stack = "" | "_1";

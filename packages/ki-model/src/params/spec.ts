@@ -14,18 +14,11 @@ import {
   type SiglipConfig,
   sizeOf,
 } from "@insula/model-types";
+import type { Draft, Init } from "./draft.js";
 import { type Einsum, einsumPath, type Stack, withAdapter } from "./lora.js";
 
 /** `vlm`: SigLIP, Gemma and the embedding. `expert`: the action expert and the projections around it. */
 export type ParamGroup = "vlm" | "expert";
-
-/** How a parameter starts (openpi's initialisers; fan-in counted on the file shape). */
-export type Init =
-  | { kind: "zeros" }
-  | { kind: "ones" }
-  | { kind: "normal"; std: number }
-  | { kind: "lecun-normal"; fanIn: number }
-  | { kind: "xavier-uniform"; fanIn: number; fanOut: number };
 
 /** One parameter of the graph. */
 export interface ParamSpec {
@@ -44,17 +37,6 @@ export interface ParamSpec {
   readonly shape: readonly number[];
   readonly group: ParamGroup;
   readonly init: Init;
-}
-
-/** A parameter of one layer, before it is stacked. */
-export interface Draft {
-  path: string;
-  /** Length of a second stacked axis. */
-  parts?: number;
-  fileShape: number[];
-  perm?: number[];
-  shape?: number[];
-  init: Init;
 }
 
 /** Every parameter of a model, in the order of the forward pass. */
