@@ -36,6 +36,7 @@ export {
   type NormMethod,
   requireSpread,
 } from "./stats/degenerate.js";
+export { findHeavyTails, type HeavyTail, type HeavyTailOptions } from "./stats/heavy-tails.js";
 export type { Histogram } from "./stats/histogram.js";
 export { type NormStats, type NormStatsMap, parseNormStats, serializeNormStats } from "./stats/norm-stats.js";
 export { packedLength, packRunningStats, unpackRunningStats } from "./stats/packed.js";
@@ -45,6 +46,7 @@ export {
   getStatistics,
   mergeRunningStats,
   type RunningStats,
+  scaleRunningStats,
   updateRunningStats,
 } from "./stats/running-stats.js";
 export type { UpstreamStats } from "./stats/upstream-stats.js";

@@ -76,7 +76,8 @@ function orderStatistic(h: Histogram, index: number, min: number, max: number): 
   for (let i = 0; i < BINS; i++) {
     const n = h.counts[i]!;
     if (below + n > index) {
-      const value = (h.first + i + (index - below + 0.5) / n) * 2 ** h.exponent;
+      // n may be a fraction of 1 where streams were weighted.
+      const value = (h.first + i + Math.min((index - below + 0.5) / n, 1)) * 2 ** h.exponent;
       return Math.min(Math.max(value, min), max);
     }
     below += n;

@@ -1,5 +1,5 @@
 /**
- * @file Statistics of a stream of vectors in one pass: mean and variance by Welford's and Chan's updates in
+ * @file Statistics of a stream of vectors in one pass: mean and variance of each batch, joined by Chan's update, in
  * float64, quantiles from a lossless growing histogram. States are plain records: they clone, travel between
  * workers and merge. openpi's `RunningStats` (`shared/normalize.py`), including its flaws, is
  * `createRunningStats({ upstream: true })`.
@@ -62,48 +62,86 @@ export function updateRunningStats(stats: RunningStats, batch: NdArray, key: str
       `updateRunningStats: ${key}: expected vectors of ${stats.mean.length} dims as before, found ${width}`,
     );
   }
-  for (let i = 0; i < x.length; i++) {
-    if (!Number.isFinite(x[i]!)) {
-      throw new InsulaError(
-        "norm-stats/not-finite",
-        `updateRunningStats: ${key}: found ${x[i]} at dim ${i % width} of row ${Math.floor(i / width)}`,
-      );
-    }
-  }
   if (x.length === 0) return;
+  const sums = batchSums(x, width);
+  // A sum of finite values may overflow: only a look at each value tells.
+  if (!sums.sum.every(Number.isFinite)) refuseNonFinite(x, width, key);
   if (stats.kind === "upstream") updateUpstreamStats(stats, x, width);
-  else updateExact(stats, x, width);
+  else updateExact(stats, x, width, sums);
 }
 
-function updateExact(stats: ExactStats, x: ArrayLike<number>, width: number): void {
-  if (stats.count === 0) startExact(stats, x, width);
-  const rows = x.length / width;
+function refuseNonFinite(x: ArrayLike<number>, width: number, key: string): void {
+  for (let i = 0; i < x.length; i++) {
+    if (Number.isFinite(x[i]!)) continue;
+    throw new InsulaError(
+      "norm-stats/not-finite",
+      `updateRunningStats: ${key}: found ${x[i]} at dim ${i % width} of row ${Math.floor(i / width)}`,
+    );
+  }
+}
+
+/** Of one batch, `[dim]` each. */
+interface BatchSums {
+  sum: Float64Array;
+  min: Float64Array;
+  max: Float64Array;
+}
+
+function batchSums(x: ArrayLike<number>, width: number): BatchSums {
+  const [sum, min, max] = [new Float64Array(width), new Float64Array(width), new Float64Array(width)];
   for (let d = 0; d < width; d++) {
-    let min = stats.min[d]!;
-    let max = stats.max[d]!;
+    let [total, low, high] = [0, x[d]!, x[d]!];
     for (let i = d; i < x.length; i += width) {
       const v = x[i]!;
-      if (v < min) min = v;
-      if (v > max) max = v;
+      total += v;
+      if (v < low) low = v;
+      if (v > high) high = v;
     }
+    sum[d] = total;
+    min[d] = low;
+    max[d] = high;
+  }
+  return { sum, min, max };
+}
+
+function updateExact(stats: ExactStats, x: ArrayLike<number>, width: number, batch: BatchSums): void {
+  if (stats.count === 0) startExact(stats, x, width);
+  const rows = x.length / width;
+  const count = stats.count + rows;
+  for (let d = 0; d < width; d++) {
+    const min = Math.min(stats.min[d]!, batch.min[d]!);
+    const max = Math.max(stats.max[d]!, batch.max[d]!);
     stats.min[d] = min;
     stats.max[d] = max;
     const histogram = stats.histograms[d]!;
     growHistogram(histogram, min, max);
     countValues(histogram, x, d, width);
-    let mean = stats.mean[d]!;
-    let m2 = stats.m2[d]!;
-    let n = stats.count;
+    const shift = batchMean(batch, d, rows);
+    let [off, m2] = [0, 0];
     for (let i = d; i < x.length; i += width) {
-      const v = x[i]!;
-      const delta = v - mean;
-      mean += delta / ++n;
-      m2 += delta * (v - mean);
+      const delta = x[i]! - shift;
+      off += delta;
+      m2 += delta * delta;
     }
-    stats.mean[d] = mean;
-    stats.m2[d] = m2;
+    // What rounding left between `shift` and the batch's mean is put right (two-pass algorithm, corrected).
+    const mean = shift + off / rows;
+    m2 -= (off * off) / rows;
+    if (stats.count === 0) {
+      stats.mean[d] = mean;
+      stats.m2[d] = m2;
+    } else {
+      const delta = mean - stats.mean[d]!;
+      stats.mean[d]! += delta * (rows / count);
+      stats.m2[d]! += m2 + delta * delta * stats.count * (rows / count);
+    }
   }
-  stats.count += rows;
+  stats.count = count;
+}
+
+/** The mean of one dim, to rounding; where the sum overflows, a value amid them does. */
+function batchMean({ sum, min, max }: BatchSums, d: number, rows: number): number {
+  const mean = sum[d]! / rows;
+  return Number.isFinite(mean) ? Math.min(Math.max(mean, min[d]!), max[d]!) : min[d]! / 2 + max[d]! / 2;
 }
 
 function startExact(stats: ExactStats, x: ArrayLike<number>, width: number): void {
@@ -142,6 +180,25 @@ export function mergeRunningStats(a: ExactStats, b: ExactStats): ExactStats {
     growHistogram(histogram, out.min[d]!, out.max[d]!);
     mergeHistogram(histogram, other);
   }
+  return out;
+}
+
+/**
+ * The statistics of the same stream if each of its vectors counted `factor` times: mean, deviation and quantiles stay,
+ * its share of a merge changes. `stats` is not changed. Counts need no longer be whole.
+ * @throws InsulaError `norm-stats/weight` for a factor that is not a finite number above 0.
+ */
+export function scaleRunningStats(stats: ExactStats, factor: number): ExactStats {
+  if (!(factor > 0 && Number.isFinite(factor))) {
+    throw new InsulaError(
+      "norm-stats/weight",
+      `scaleRunningStats: expected a finite factor above 0, found ${factor}`,
+    );
+  }
+  const out = structuredClone(stats);
+  out.count *= factor;
+  out.m2 = out.m2.map((v) => v * factor);
+  for (const histogram of out.histograms) histogram.counts = histogram.counts.map((n) => n * factor);
   return out;
 }
 
