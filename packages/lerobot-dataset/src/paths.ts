@@ -21,7 +21,7 @@ export const EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_i
  * @throws InsulaError `dataset/path` when the template asks for a value that is not given.
  */
 export function expandTemplate(template: string, values: Readonly<Record<string, string | number>>): string {
-  return template.replace(/\{(\w+)(?::0?(\d+)d)?\}/g, (_, name: string, width?: string) => {
+  return template.replace(/\{(\w+)(?::0?(\d{1,2})d)?\}/g, (_, name: string, width?: string) => {
     const value = values[name];
     if (value === undefined) {
       throw new InsulaError(

@@ -123,7 +123,7 @@ describeShared("the shared datasets", () => {
       });
 
       test("no recorded frame is nearer to a neighbour's", async () => {
-        for (const item of expected.items.filter((_, i) => i % 4 === 1)) {
+        for (const item of expected.items) {
           const { from, to } = dataset.episodes[item.episode_index]!;
           for (const [camera, recorded] of Object.entries(item.cameras)) {
             const want = (recorded.png ?? recorded.pyav)!.grid8x8.flat(2);
@@ -141,9 +141,9 @@ describeShared("the shared datasets", () => {
 
       if (!Object.values(dataset.features).some((f) => f.dtype === "video")) return;
       test("decoded planes before colour conversion are those recorded", async () => {
-        const camera = dataset.cameras.at(-1)!;
-        for (const item of expected.items) {
-          const { file, file_timestamp, yuv420p_sha256 } = item.cameras[camera]!;
+        for (const { file, file_timestamp, yuv420p_sha256 } of expected.items.flatMap((item) =>
+          Object.values(item.cameras),
+        )) {
           const video = await openVideo(`${root}/${file}`);
           const found = await video.decode(file_timestamp!, async (picture) => sha256(picture.toBuffer()));
           expect(found, `${file} at ${file_timestamp}`).toBe(yuv420p_sha256);

@@ -2,9 +2,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import sharp from "sharp";
-import { afterAll } from "vitest";
-import { createLeRobotDataset, type FeatureSpec } from "../src/index.js";
+import type { NdArray } from "@insula/model-types";
+import { afterAll, expect } from "vitest";
+import type { LeRobotDataset } from "../src/index.js";
+import { tinyValue } from "./tiny.js";
+
+export { png, TINY_FEATURES, tinyEpisode, tinyValue, writeTiny } from "./tiny.js";
 
 /** A folder of this test file, removed afterwards. */
 export function tempFolder(): string {
@@ -13,64 +16,28 @@ export function tempFolder(): string {
   return folder;
 }
 
-/** A PNG of one colour, except that its first pixel holds `frame` and `episode`. */
-export async function png(episode: number, frame: number, [height, width] = [6, 8]): Promise<Uint8Array> {
-  const data = Buffer.alloc(height! * width! * 3, 100);
-  data.set([frame, episode, 7]);
-  return sharp(data, { raw: { width: width!, height: height!, channels: 3 } })
-    .png()
-    .toBuffer();
-}
-
-export const TINY_FEATURES: Record<string, FeatureSpec> = {
-  "observation.images.wrist": { dtype: "image", shape: [6, 8, 3], names: ["height", "width", "channel"] },
-  joint_position: { dtype: "float32", shape: [3], names: ["joint_position"] },
-  gripper_position: { dtype: "float32", shape: [1], names: ["gripper_position"] },
-  actions: { dtype: "float32", shape: [4], names: ["actions"] },
-  pose: { dtype: "float64", shape: [2, 2], names: null },
-  success: { dtype: "bool", shape: [1], names: null },
-  step: { dtype: "int64", shape: [1], names: null },
-};
-
-/** `value(episode, frame, dim)` of every float in the tiny dataset. */
-export const tinyValue = (episode: number, frame: number, dim: number): number =>
-  Math.fround(episode + frame / 16 + dim / 256);
-
-/** Write episodes of the given lengths with {@link TINY_FEATURES}. */
-export async function writeTiny(
-  dir: string,
-  lengths: readonly number[],
-  options: { dataFilesSizeInMb?: number; chunksSize?: number } = {},
-): Promise<void> {
-  const writer = await createLeRobotDataset(dir, {
-    fps: 10,
-    robotType: "panda",
-    features: TINY_FEATURES,
-    ...options,
-  });
-  for (const [episode, frames] of lengths.entries()) {
-    const fill = (dim: number) =>
-      Float32Array.from({ length: frames * dim }, (_, i) => tinyValue(episode, Math.floor(i / dim), i % dim));
-    await writer.addEpisode({
-      task: episode % 2 ? "" : "lift the ä cup",
-      frames,
-      columns: {
-        joint_position: { data: fill(3), shape: [frames, 3] },
-        gripper_position: { data: fill(1), shape: [frames, 1] },
-        actions: { data: fill(4), shape: [frames, 4] },
-        pose: { data: Float64Array.from(fill(4)), shape: [frames, 2, 2] },
-        success: {
-          data: Uint8Array.from({ length: frames }, (_, i) => +(i === frames - 1)),
-          shape: [frames],
-        },
-        step: { data: BigInt64Array.from({ length: frames }, (_, i) => BigInt(i)), shape: [frames, 1] },
-      },
-      images: {
-        "observation.images.wrist": await Promise.all(
-          Array.from({ length: frames }, (_, i) => png(episode, i)),
-        ),
-      },
-    });
+/** Check every value of a dataset of {@link tinyEpisode}s, numbered as they were added. */
+export async function expectTiny(dataset: LeRobotDataset): Promise<void> {
+  for (const { index: e, from, to } of dataset.episodes) {
+    for (let index = from; index < to; index++) {
+      const frame = index - from;
+      const sample = await dataset.sample(index);
+      const values = (key: string) => Array.from((sample[key] as NdArray).data as Float32Array);
+      expect(values("joint_position")).toEqual([0, 1, 2].map((d) => tinyValue(e, frame, d)));
+      expect(values("gripper_position")).toEqual([tinyValue(e, frame, 0)]);
+      expect(values("pose")).toEqual([0, 1, 2, 3].map((d) => tinyValue(e, frame, d)));
+      expect((sample["pose"] as NdArray).shape).toEqual([2, 2]);
+      expect(values("success")).toEqual([Number(index === to - 1)]);
+      expect(values("step")).toEqual([BigInt(frame)]);
+      expect(values("observation.images.wrist").slice(0, 4)).toEqual([frame, e, 7, 100]);
+      expect(sample).toMatchObject({
+        task: e % 2 ? "" : "lift the ä cup",
+        task_index: e % 2,
+        episode_index: e,
+        frame_index: frame,
+        timestamp: Math.fround(frame / 10),
+        index,
+      });
+    }
   }
-  await writer.finalize();
 }

@@ -194,8 +194,21 @@ describe("loader", () => {
     expect(() => createLoader(dataset, { batchSize: 16 })).toThrow(
       "batchSize: expected between 1 and the 15 frames of the dataset, found 16",
     );
-    expect(() => createLoader(dataset, { batchSize: 1, numWorkers: 2 as 0 })).toThrow(
-      "numWorkers: expected 0, found 2",
+    expect(() => createLoader(dataset, { batchSize: 1, numWorkers: -1 })).toThrow(
+      "numWorkers: expected 0 to 1024, found -1",
+    );
+    const { totalFrames, sample } = dataset;
+    // Not even with all of a dataset's fields: a worker would read other frames.
+    for (const source of [
+      { totalFrames, sample },
+      { ...dataset, totalFrames: 3 },
+    ]) {
+      expect(() => createLoader(source, { batchSize: 1, numWorkers: 1 })).toThrow(
+        "numWorkers: this source is not a dataset, so a worker must be told how to open it",
+      );
+    }
+    expect(() => createLoader({ totalFrames, sample }, { batchSize: 1, episodes: [0] })).toThrow(
+      "episodes: only those of a dataset can be chosen here",
     );
     const state = createLoader(dataset, { batchSize: 2 }).state();
     expect(() => createLoader(dataset, { batchSize: 3, state })).toThrow("batchSize was 2, now it is 3");

@@ -4,10 +4,13 @@ import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "no
 import { join } from "node:path";
 import { describeShared, sharedJson, sharedPath } from "@insula/test-kit";
 import fc from "fast-check";
+import { AV_PKT_FLAG_KEY, AVMEDIA_TYPE_VIDEO } from "node-av/constants";
+import { FFmpegError, FormatContext, Packet } from "node-av/lib";
 import { describe, expect, test } from "vitest";
 import { loadNodeAv } from "../src/video/node-av.js";
 import { openVideo } from "../src/video/video-file.js";
 import { videoStore } from "../src/video/video-store.js";
+import { encodeVideo } from "./encode-video.js";
 import { tempFolder } from "./fixtures.js";
 
 const folder = tempFolder();
@@ -19,6 +22,41 @@ test("without node-av, the error says how to install it", async () => {
     message: expect.stringContaining("npm install node-av@"),
   });
 });
+
+test("a file that makes FFmpeg open others is not a video", async () => {
+  const secret = join(folder, "secret.mp4");
+  encodeVideo(secret, { codec: "mpeg4", frames: 8, fps: 10, gop: 4, bFrames: 0 });
+  const path = join(folder, "list.mp4");
+  const lists = [
+    "ffconcat version 1.0\nfile secret.mp4\n",
+    `#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.8,\n${secret}\n#EXT-X-ENDLIST\n`,
+    "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+  ];
+  for (const list of lists) {
+    writeFileSync(path, list);
+    await expect(openVideo(path)).rejects.toMatchObject({ code: "dataset/video" });
+  }
+});
+
+/** Numbers of the key frames of `path`, from its packets alone. */
+function keyFrames(path: string, fps: number): number[] {
+  const input = new FormatContext();
+  FFmpegError.throwIfError(input.openInputSync(path), path);
+  FFmpegError.throwIfError(input.findStreamInfoSync(), path);
+  const { index, timeBase } = input.streams.find((s) => s.codecpar.codecType === AVMEDIA_TYPE_VIDEO)!;
+  const packet = new Packet();
+  packet.alloc();
+  const keys: number[] = [];
+  while (input.readFrameSync(packet) >= 0) {
+    const seconds = (Number(packet.pts) * timeBase.num) / timeBase.den;
+    const isKey = (packet.flags & AV_PKT_FLAG_KEY) !== 0;
+    if (packet.streamIndex === index && isKey && seconds >= 0) keys.push(Math.round(seconds * fps));
+    packet.unref();
+  }
+  packet.free();
+  input.closeInputSync();
+  return keys;
+}
 
 describeShared("videos", () => {
   const files = {
@@ -67,6 +105,32 @@ describeShared("videos", () => {
         const video = await openVideo(path);
         for (let i = 0; i < count; i += 7) await video.frame(i / fps);
         expect(video.decoded).toBeLessThanOrEqual(count);
+        await video.close();
+      });
+
+      test("at random, decoding begins at the nearest key frame", async () => {
+        // Key frames as an independent pass over the packets finds them.
+        const keys = keyFrames(path, fps);
+        expect(keys[0]).toBe(0);
+        const video = await openVideo(path);
+        let before = Number.POSITIVE_INFINITY;
+        for (const i of [37, 4, 59, 58, 22, 0, 51]) {
+          const decoded = video.decoded;
+          await video.frame(i / fps);
+          const key = keys.findLast((k) => k <= i)!;
+          // Forward in the same group, it goes on where it stands.
+          const goesOn = i > before && key <= before;
+          expect(video.decoded - decoded).toBe(goesOn ? i - before : i - key + 1);
+          before = i;
+        }
+        await video.close();
+      });
+
+      test("on the calling thread, the same pixels", async () => {
+        const video = await openVideo(path, { sync: true });
+        for (const i of [7, 8, 3, 30]) {
+          expect(Buffer.compare((await video.frame(i / fps)).data, frames[i]!)).toBe(0);
+        }
         await video.close();
       });
 

@@ -3,9 +3,10 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { NdArray } from "@insula/model-types";
 import { asyncBufferFromFile, parquetMetadataAsync } from "hyparquet";
+import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { createLeRobotDataset, openLeRobotDataset } from "../src/index.js";
-import { png, TINY_FEATURES, tempFolder, tinyValue, writeTiny } from "./fixtures.js";
+import { expectTiny, png, TINY_FEATURES, tempFolder, writeTiny } from "./fixtures.js";
 
 const folder = tempFolder();
 const json = (...path: string[]) => JSON.parse(readFileSync(join(folder, ...path), "utf8"));
@@ -20,28 +21,7 @@ describe("a written dataset", () => {
       [0, "lift the ä cup"],
       [1, ""],
     ]);
-    for (const { index: e, from, to } of dataset.episodes) {
-      for (let index = from; index < to; index++) {
-        const frame = index - from;
-        const sample = await dataset.sample(index);
-        const values = (key: string) => Array.from((sample[key] as NdArray).data as Float32Array);
-        expect(values("joint_position")).toEqual([0, 1, 2].map((d) => tinyValue(e, frame, d)));
-        expect(values("gripper_position")).toEqual([tinyValue(e, frame, 0)]);
-        expect(values("pose")).toEqual([0, 1, 2, 3].map((d) => tinyValue(e, frame, d)));
-        expect((sample["pose"] as NdArray).shape).toEqual([2, 2]);
-        expect(values("success")).toEqual([Number(index === to - 1)]);
-        expect(values("step")).toEqual([BigInt(frame)]);
-        expect(values("observation.images.wrist").slice(0, 4)).toEqual([frame, e, 7, 100]);
-        expect(sample).toMatchObject({
-          task: e % 2 ? "" : "lift the ä cup",
-          task_index: e % 2,
-          episode_index: e,
-          frame_index: frame,
-          timestamp: Math.fround(frame / 10),
-          index,
-        });
-      }
-    }
+    await expectTiny(dataset);
     await dataset.close();
   });
 
@@ -82,6 +62,58 @@ describe("a written dataset", () => {
   });
 });
 
+test("texts, a task per frame, timestamps, pixels and grey images", async () => {
+  const frames = 4;
+  const pixels = (i: number): NdArray<Uint8Array> => ({
+    data: Uint8Array.from({ length: 6 * 8 * 3 }, (_, k) => (k * 7 + i) % 256),
+    shape: [6, 8, 3],
+  });
+  const grey = await sharp(Buffer.alloc(48, 77), { raw: { width: 8, height: 6, channels: 1 } })
+    .toColourspace("b-w")
+    .png()
+    .toBuffer();
+  const writer = await createLeRobotDataset(join(folder, "various"), {
+    fps: 5,
+    robotType: null,
+    features: {
+      note: { dtype: "string", shape: [1] },
+      cam: { dtype: "image", shape: [6, 8, 3], names: ["height", "width", "channel"] },
+      grey: { dtype: "image", shape: [6, 8, 3], names: ["height", "width", "channel"] },
+    },
+  });
+  const timestamps = { data: Float32Array.of(0, 0.25, 0.5, 0.625), shape: [frames] };
+  await writer.addEpisode({
+    task: ["reach", "reach", "grasp", "reach"],
+    frames,
+    columns: { note: ["a", "", "ü", "a"] },
+    images: {
+      cam: (async function* () {
+        for (let i = 0; i < frames; i++) yield pixels(i);
+      })(),
+      grey: [grey, grey, grey, grey],
+    },
+    timestamps,
+  });
+  await writer.finalize();
+  const dataset = await openLeRobotDataset(join(folder, "various"));
+  expect(dataset.info.robotType).toBeNull();
+  expect(dataset.episodes[0]!.tasks).toEqual(["reach", "grasp"]);
+  for (let i = 0; i < frames; i++) {
+    const sample = await dataset.sample(i);
+    expect(sample).toMatchObject({
+      task: i === 2 ? "grasp" : "reach",
+      note: ["a", "", "ü", "a"][i],
+      timestamp: timestamps.data[i],
+    });
+    expect((sample["cam"] as NdArray).data).toEqual(pixels(i).data);
+    expect((sample["grey"] as NdArray).data[0]).toBe(77);
+  }
+  const stats = json("various/meta/stats.json");
+  expect(stats.note).toBeUndefined();
+  expect(stats.grey.mean).toEqual([[[77 / 255]], [[77 / 255]], [[77 / 255]]]);
+  await dataset.close();
+});
+
 describe("a writer that does not finish", () => {
   const features = { actions: { dtype: "float32", shape: [2] } } as const;
   const options = { fps: 5, robotType: "panda", features };
@@ -92,14 +124,29 @@ describe("a writer that does not finish", () => {
     images: {},
   });
 
-  test("shows nothing under the dataset's name, and nothing at all after abort()", async () => {
+  test("with commit: finalize shows nothing under the dataset's name, and nothing at all after abort()", async () => {
     const home = join(folder, "crash");
-    const writer = await createLeRobotDataset(join(home, "d"), options);
+    const writer = await createLeRobotDataset(join(home, "d"), { ...options, commit: "finalize" });
     await writer.addEpisode(episode(3));
     expect(readdirSync(home).every((name) => name.startsWith(".d.partial-"))).toBe(true);
     await writer.abort();
     expect(readdirSync(home)).toEqual([]);
     await expect(writer.finalize()).rejects.toMatchObject({ code: "dataset/writer-closed" });
+  });
+
+  test("shows every finished episode, also after abort()", async () => {
+    const home = join(folder, "seen");
+    const dir = join(home, "d");
+    const writer = await createLeRobotDataset(dir, options);
+    expect(existsSync(dir)).toBe(false);
+    for (const [i, frames] of [3, 1, 4].entries()) {
+      await writer.addEpisode(episode(frames));
+      expect((await openLeRobotDataset(dir)).episodes.length).toBe(i + 1);
+    }
+    await writer.abort();
+    expect(readdirSync(home)).toEqual(["d"]);
+    expect(readdirSync(dir).sort()).toEqual(["data", "meta"]);
+    expect((await openLeRobotDataset(dir)).totalFrames).toBe(8);
   });
 
   test("a refused episode leaves the others whole", async () => {
@@ -182,8 +229,11 @@ describe("refused input", () => {
         robotType: "p",
         features: { [name]: { dtype, shape } },
       });
-    await expect(create("cam", "video")).rejects.toThrow(
-      "feature 'cam': cannot write dtype 'video'; use a number or 'image'",
+    await expect(create("cam", "complex64")).rejects.toThrow(
+      "feature 'cam': cannot write dtype 'complex64'; use a number, 'string', 'image' or 'video'",
+    );
+    await expect(create("cam", "video", [5, 8, 3])).rejects.toThrow(
+      "feature 'cam': videos need an even height and width, found 5x8; use dtype 'image'",
     );
     await expect(create("index", "int64")).rejects.toThrow(
       "feature 'index': is added by the writer; leave it out",

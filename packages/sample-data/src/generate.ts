@@ -20,7 +20,7 @@ import { checkEpisodes, DEFAULT_EPISODES } from "./splits.js";
 import { textPieces } from "./text-pieces.js";
 
 /** Part of the cache's key: raise it whenever anything that is written changes. */
-export const GENERATOR_VERSION = 1;
+export const GENERATOR_VERSION = 2;
 
 /** What determines the sample data: equal options, equal bytes. */
 export interface SampleDataOptions {
@@ -96,7 +96,12 @@ async function writeDataset(
   episodes: readonly Episode[],
   onProgress?: SampleDataProgress,
 ): Promise<void> {
-  const writer = await createLeRobotDataset(dir, { fps: FPS, robotType: "panda", features: FEATURES });
+  const writer = await createLeRobotDataset(dir, {
+    fps: FPS,
+    robotType: "panda",
+    features: FEATURES,
+    commit: "finalize",
+  });
   try {
     const renderer = makeRenderer();
     const png = makePngEncoder(PALETTE, IMAGE_SIZE, IMAGE_SIZE);

@@ -1,40 +1,62 @@
 /**
- * @file Batches of samples for training: shuffled, transformed, the next few prepared in the background while
- * the current one is used. In-process; decoding runs on libuv threads.
+ * @file Batches of samples for training: in an order that only seed and epoch decide, the next few prepared in the
+ * background by this process or by worker threads while the current one is used.
  */
 import { InsulaError, type Sample } from "@insula/model-types";
-import type { LeRobotDataset } from "../read/dataset.js";
+import type { FrameSource } from "../frame-source.js";
 import type { SampleOptions } from "../read/sample.js";
+import { chooseEpisodes } from "./choose-episodes.js";
+import { datasetWorker } from "./dataset-worker-spec.js";
+import { type BatchSlot, type PlannedBatch, planBatches } from "./plan.js";
+import { localReader, type Reader, readingOrder } from "./readers.js";
 import { createSampler, type SamplerState } from "./sampler.js";
+import { createSubstitutes, type FoundSample, inFrame, type Skipped } from "./skipped.js";
+import { type WorkerSpec, workerPool } from "./worker-pool.js";
 
-/** Everything needed to continue after the last batch that was handed out; plain JSON. */
+/** More threads than any machine has cores are a mistake. */
+const MOST_WORKERS = 1024;
+
+/** Everything needed to continue after the last batch that was handed out; plain JSON, the same on every rank. */
 export interface LoaderState {
   sampler: SamplerState;
+  /** Samples per batch of all ranks together. */
   batchSize: number;
 }
 
 /**
- * Which frames a loader visits, in which order, and what becomes of each. The order follows from `seed` and
- * epoch alone, so a resumed run sees what it would have seen.
+ * Which frames a loader visits, in which order, and what becomes of each. The order follows from `seed` and epoch
+ * alone, so a resumed run sees what it would have seen, with any number of workers.
  */
 export interface LoaderOptions extends SampleOptions {
+  /** Samples per batch, on this rank. */
   batchSize: number;
   /** Default: 0. */
   seed?: number;
   /** Default: true. */
   shuffle?: boolean;
-  /** Applied to every sample; may be asynchronous. */
-  transform?: (sample: Sample) => Sample | Promise<Sample>;
-  /** Only 0: batches are prepared in this process. */
-  numWorkers?: 0;
+  /** Applied to every sample, in this process; may be asynchronous. Draw from `slot` what is drawn at random. */
+  transform?: (sample: Sample, slot: BatchSlot) => Sample | Promise<Sample>;
+  /** Worker threads that read samples; 0: this process does. Default: 0. */
+  numWorkers?: number;
+  /** What the workers run. Default: they open the same dataset with the same options. */
+  worker?: WorkerSpec;
   /** Batches prepared ahead of the one in use: bounds memory to `(prefetch + 1) · batchSize` samples. Default: 2. */
   prefetch?: number;
-  /** Use the frames of these episodes (`episode_index`) only. */
+  /** Use the frames of these episodes (`episode_index`) only; for datasets. */
   episodes?: readonly number[];
-  /** Leave out an epoch's last batch when it is smaller than batchSize. Default: true. */
+  /** Leave out an epoch's last batch when it is smaller than the others. Default: true. */
   dropLast?: boolean;
   /** Stop after this many epochs. Default: go on without end. */
   epochs?: number;
+  /** This process among `worldSize`, each with a loader of the same options: they share every batch. Default: 0. */
+  rank?: number;
+  /** Default: 1. */
+  worldSize?: number;
+  /**
+   * What becomes of a frame whose image, video or file cannot be read. `skip` puts the next readable one of the epoch's
+   * order in its place, so batches stay full and every run sees the same. Default: fatal.
+   */
+  onCorrupt?: "fatal" | "skip";
   /** Continue from here. */
   state?: LoaderState;
 }
@@ -46,84 +68,81 @@ export interface LoaderOptions extends SampleOptions {
 export interface Loader extends AsyncIterable<Sample[]> {
   /** Where to continue after the last batch handed out; prefetched batches do not count. */
   state(): LoaderState;
-  /** Batches per epoch. */
+  /** Batches per epoch, the same on every rank. */
   readonly batchesPerEpoch: number;
+  /** What `onCorrupt: "skip"` has left out so far. */
+  skipped(): Skipped;
+  /** End the workers. The source stays open: it is the caller's. */
+  close(): Promise<void>;
 }
 
 /**
  * Make a loader. Iterating again continues after the last batch handed out.
- * @throws InsulaError `loader/batch-size` (larger than the dataset, with both numbers), `loader/workers`,
- * `loader/episodes` for one that is not there, `sampler/state` for a state of another run.
+ * @throws InsulaError `loader/batch-size` (larger than the dataset, with both numbers), `loader/workers`, `loader/rank`,
+ * `loader/episodes` for one that is not there, `sampler/state` for a state of another run. Iterating:
+ * `loader/worker` when a worker died, `loader/corrupt` when too many frames in a row cannot be read.
  */
-export function createLoader(dataset: LeRobotDataset, options: LoaderOptions): Loader {
-  const {
-    batchSize,
-    seed = 0,
-    shuffle = true,
-    prefetch = 2,
-    dropLast = true,
-    epochs,
-    episodes,
-    state,
-  } = options;
-  const { actionHorizon, actionKeys, cameras, transform = (sample: Sample) => sample } = options;
-  if ((options.numWorkers ?? 0) !== 0) {
-    throw new InsulaError("loader/workers", `numWorkers: expected 0, found ${options.numWorkers}`);
-  }
-  const frames = frameLookup(dataset, episodes);
-  if (!(Number.isSafeInteger(batchSize) && batchSize > 0 && batchSize <= frames.length)) {
-    throw new InsulaError(
-      "loader/batch-size",
-      `batchSize: expected between 1 and the ${frames.length} frames of the dataset, found ${batchSize}`,
-    );
-  }
-  if (state && state.batchSize !== batchSize) {
+export function createLoader(source: FrameSource, options: LoaderOptions): Loader {
+  const { batchSize, seed = 0, shuffle = true, prefetch = 2, dropLast = true, state } = options;
+  const { rank = 0, worldSize = 1, epochs = Number.POSITIVE_INFINITY, onCorrupt = "fatal" } = options;
+  const { transform = (sample: Sample) => sample } = options;
+  const chosen = options.episodes && chooseEpisodes(source, options.episodes);
+  const order = shuffle ? source.order?.bind(source) : undefined;
+  const length = order ? order(seed, 0).length : (chosen?.length ?? source.totalFrames);
+  const together = checkBatch(options, length);
+  if (state && state.batchSize !== together) {
     throw new InsulaError(
       "sampler/state",
-      `cannot resume: batchSize was ${state.batchSize}, now it is ${batchSize}`,
+      `cannot resume: batchSize was ${state.batchSize}, now it is ${together}`,
     );
   }
-  const sampling = { length: frames.length, seed, shuffle };
+  const sampling = { length, seed, shuffle };
   let delivered = createSampler({ ...sampling, ...(state && { state: state.sampler }) }).state();
+  const reader = openReader(source, options);
+  const substitutes = createSubstitutes(source);
+  let skipped = 0;
 
-  const load = async (frame: number): Promise<Sample> =>
-    transform(
-      await dataset.sample(frame, {
-        ...(actionHorizon !== undefined && { actionHorizon }),
-        ...(actionKeys && { actionKeys }),
-        ...(cameras && { cameras }),
-      }),
-    );
+  /** The sample for a slot: frame `at(0)`, or the first after it that can be read. */
+  const sampleFor = async (slot: BatchSlot, at: (i: number) => number): Promise<FoundSample> => {
+    const read = (index: number): Promise<Sample> => reader.read(index, slot);
+    const found =
+      onCorrupt === "skip"
+        ? await substitutes.find(at, read)
+        : { sample: await read(at(0)).catch((error) => inFrame(source, at(0), error)), skipped: false };
+    return { ...found, sample: await transform(found.sample, slot) };
+  };
 
-  /** Frames of the batches from `delivered` on, each with the state after it. */
-  function* plan(): Generator<{ batch: number[]; after: SamplerState }> {
-    const sampler = createSampler({ ...sampling, state: delivered });
-    for (;;) {
-      const { position, length } = sampler.state();
-      let left = length - position;
-      if (left === 0 || (dropLast && left < batchSize)) {
-        sampler.nextEpoch();
-        left = length;
-      }
-      if (epochs !== undefined && sampler.state().epoch >= epochs) return;
-      const batch = Array.from({ length: Math.min(batchSize, left) }, () => frames.at(sampler.next()));
-      yield { batch, after: sampler.state() };
+  const readBatch = async ({ number, row, from, to, at }: PlannedBatch): Promise<ReadBatch> => {
+    const frameAt = (position: number): number => (chosen ? chosen.at(at(position)) : at(position));
+    const indices = Array.from({ length: to - from }, (_, i) => frameAt(from + i));
+    const found = new Array<Promise<FoundSample>>(indices.length);
+    for (const i of readingOrder(source, indices)) {
+      found[i] = sampleFor({ batch: number, row: row + i }, (more) => frameAt(from + i + more));
     }
-  }
+    // All of them: nothing is left behind when the batch fails, and which failure is told is no matter of luck.
+    const results = await Promise.allSettled(found);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+    const read = await Promise.all(found);
+    return { samples: read.map(({ sample }) => sample), skipped: read.filter((one) => one.skipped).length };
+  };
 
   return {
-    batchesPerEpoch: dropLast ? Math.floor(frames.length / batchSize) : Math.ceil(frames.length / batchSize),
-    state: () => ({ sampler: delivered, batchSize }),
+    batchesPerEpoch: dropLast ? Math.floor(length / together) : Math.ceil(length / together),
+    state: () => ({ sampler: delivered, batchSize: together }),
+    skipped: () => ({ samples: skipped, frames: substitutes.frames() }),
+    close: () => reader.close(),
     async *[Symbol.asyncIterator]() {
-      const planned = plan();
-      const queue: { samples: Promise<Sample[]>; after: SamplerState }[] = [];
+      const plan = { start: delivered, batchSize, rank, worldSize, dropLast, epochs };
+      const planned = planBatches({ ...plan, ...(order && { order }) });
+      const queue: { batch: Promise<ReadBatch>; after: SamplerState }[] = [];
       const fillQueue = (size: number): void => {
         while (queue.length < size) {
           const { value, done } = planned.next();
           if (done) return;
-          const samples = Promise.all(value.batch.map(load));
-          samples.catch(() => {}); // Reported when its turn comes.
-          queue.push({ samples, after: value.after });
+          const batch = readBatch(value);
+          batch.catch(() => {}); // Reported when its turn comes.
+          queue.push({ batch, after: value.after });
         }
       };
       try {
@@ -131,38 +150,54 @@ export function createLoader(dataset: LeRobotDataset, options: LoaderOptions): L
           fillQueue(Math.max(1, prefetch));
           const head = queue.shift();
           if (!head) return;
-          const batch = await head.samples;
+          const batch = await head.batch;
           fillQueue(prefetch);
           delivered = head.after;
-          yield batch;
+          skipped += batch.skipped;
+          yield batch.samples;
         }
       } finally {
-        await Promise.allSettled(queue.map(({ samples }) => samples));
+        await Promise.allSettled(queue.map(({ batch }) => batch));
       }
     },
   };
 }
 
-/** The frames of the chosen episodes as one range. */
-function frameLookup(
-  dataset: LeRobotDataset,
-  episodes: readonly number[] | undefined,
-): { length: number; at(i: number): number } {
-  if (!episodes) return { length: dataset.totalFrames, at: (i) => i };
-  const byIndex = new Map(dataset.episodes.map((e) => [e.index, e]));
-  const length = [...new Set(episodes)].reduce((sum, index) => {
-    const episode = byIndex.get(index);
-    if (episode) return sum + episode.length;
+interface ReadBatch {
+  samples: Sample[];
+  /** How many are substitutes. */
+  skipped: number;
+}
+
+/** Check the options that count something; the size of a batch of all ranks. */
+function checkBatch({ batchSize, rank = 0, worldSize = 1 }: LoaderOptions, length: number): number {
+  if (!(Number.isSafeInteger(worldSize) && Number.isSafeInteger(rank) && rank >= 0 && rank < worldSize)) {
     throw new InsulaError(
-      "loader/episodes",
-      `episodes: ${index} is not one of the ${dataset.episodes.length} episodes of the dataset`,
+      "loader/rank",
+      `rank: expected one of [0, worldSize), found rank ${rank} of ${worldSize}`,
     );
-  }, 0);
-  const frames = new Uint32Array(length);
-  let at = 0;
-  for (const index of new Set(episodes)) {
-    const { from, to } = byIndex.get(index)!;
-    for (let frame = from; frame < to; frame++) frames[at++] = frame;
   }
-  return { length, at: (i) => frames[i]! };
+  const together = batchSize * worldSize;
+  if (!(Number.isSafeInteger(batchSize) && batchSize > 0 && together <= length)) {
+    const found = worldSize === 1 ? `${batchSize}` : `${batchSize} on each of ${worldSize} ranks`;
+    throw new InsulaError(
+      "loader/batch-size",
+      `batchSize: expected between 1 and the ${length} frames of the dataset, found ${found}`,
+    );
+  }
+  return together;
+}
+
+function openReader(source: FrameSource, options: LoaderOptions): Reader {
+  const { numWorkers = 0, worker, actionHorizon, actionKeys, cameras } = options;
+  const sampleOptions = {
+    ...(actionHorizon !== undefined && { actionHorizon }),
+    ...(actionKeys && { actionKeys }),
+    ...(cameras && { cameras }),
+  };
+  if (!(Number.isSafeInteger(numWorkers) && numWorkers >= 0 && numWorkers <= MOST_WORKERS)) {
+    throw new InsulaError("loader/workers", `numWorkers: expected 0 to ${MOST_WORKERS}, found ${numWorkers}`);
+  }
+  if (numWorkers === 0) return localReader(source, sampleOptions);
+  return workerPool(source, numWorkers, worker ?? datasetWorker(source, sampleOptions, numWorkers));
 }

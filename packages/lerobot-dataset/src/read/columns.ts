@@ -2,33 +2,42 @@
  * @file The numeric columns of a dataset, each in one flat typed array over all frames. Columns are read on
  * demand, several in one pass over the data files, and never together with images.
  */
-import { InsulaError, type NdArray, sizeOf, type TypedArray } from "@insula/model-types";
-import type { Features, NumericDtype } from "../features.js";
+import { stat } from "node:fs/promises";
+import { InsulaError, type NdArray, sizeOf } from "@insula/model-types";
+import type { Features } from "../features.js";
 import { isNumeric } from "../features.js";
-import { insideRoot } from "../paths.js";
+import { copyCell, shapeOfCell, storageOf } from "./cells.js";
+import { type Column, type SharedColumns, shareColumn } from "./column.js";
 import type { Episode } from "./episodes.js";
+import { maxRows } from "./parquet/footer.js";
 import { openParquet } from "./parquet.js";
-
-/** A loaded column: numbers `[totalFrames, ...shape]`, or one string per frame. */
-export type Column = { kind: "numeric"; array: NdArray } | { kind: "text"; values: string[] };
+import type { DatasetRoot } from "./root.js";
 
 export interface ColumnStore {
   /** The given columns, loading those that are not there yet in one pass. */
   load(names: readonly string[]): Promise<Column[]>;
+  /** The same, moved to memory that threads share. */
+  share(names: readonly string[]): Promise<SharedColumns>;
 }
 
 /** Data files read at the same time. */
 const CONCURRENT_FILES = 4;
 
-/** Columns of the given episodes; nothing is read before `load`. */
-export function columnStore(root: string, features: Features, episodes: readonly Episode[]): ColumnStore {
+/** Columns of the given episodes; nothing is read before `load`, and what is `known` never is. */
+export function columnStore(
+  root: DatasetRoot,
+  features: Features,
+  episodes: readonly Episode[],
+  known: SharedColumns = new Map(),
+): ColumnStore {
   const frames = episodes.at(-1)?.to ?? 0;
-  const loaded = new Map<string, Promise<Column>>();
-  return {
+  const loaded = new Map([...known].map(([name, column]) => [name, Promise.resolve(column)]));
+  const verified = new Set<string>();
+  const store: ColumnStore = {
     load(names) {
       const missing = names.filter((name) => !loaded.has(name));
       if (missing.length > 0) {
-        const pass = readColumns(root, features, episodes, frames, missing);
+        const pass = readColumns(root, features, episodes, frames, missing, verified);
         for (const [i, name] of missing.entries()) {
           const column = pass.then((columns) => columns[i]!);
           column.catch(() => loaded.delete(name)); // A failure is reported to whoever asks, and asked again.
@@ -37,16 +46,25 @@ export function columnStore(root: string, features: Features, episodes: readonly
       }
       return Promise.all(names.map((name) => loaded.get(name)!));
     },
+    async share(names) {
+      const columns = (await store.load(names)).map(shareColumn);
+      for (const [i, name] of names.entries()) loaded.set(name, Promise.resolve(columns[i]!));
+      return new Map(names.map((name, i) => [name, columns[i]!]));
+    },
   };
+  return store;
 }
 
 async function readColumns(
-  root: string,
+  root: DatasetRoot,
   features: Features,
   episodes: readonly Episode[],
   frames: number,
   names: readonly string[],
+  verified: Set<string>,
 ): Promise<Column[]> {
+  const files = filesOf(episodes);
+  await checkSizes(root, files);
   const columns = names.map((name): Column => {
     const { dtype, shape } = features[name]!;
     if (!isNumeric(dtype)) return { kind: "text", values: new Array<string>(frames).fill("") };
@@ -55,18 +73,19 @@ async function readColumns(
       array: { data: storageOf(dtype, frames * sizeOf(shape)), shape: [frames, ...shape] },
     };
   });
-  const files = filesOf(episodes);
   const work = files[Symbol.iterator]();
   await Promise.all(
     Array.from({ length: Math.min(CONCURRENT_FILES, files.length) }, async () => {
-      for (const [path, inFile] of work) await readFileInto(insideRoot(root, path), inFile, names, columns);
+      for (const [path, inFile] of work) {
+        await readFileInto(await root.file(path), inFile, names, columns, verified);
+      }
     }),
   );
   return columns;
 }
 
 /** Episodes by data file, in order. */
-function filesOf(episodes: readonly Episode[]): [string, Episode[]][] {
+export function filesOf(episodes: readonly Episode[]): [string, Episode[]][] {
   const files = new Map<string, Episode[]>();
   for (const episode of episodes) {
     const inFile = files.get(episode.data.path);
@@ -81,6 +100,7 @@ async function readFileInto(
   episodes: readonly Episode[],
   names: readonly string[],
   columns: readonly Column[],
+  verified: Set<string>,
 ): Promise<void> {
   const file = await openParquet(path);
   try {
@@ -99,9 +119,13 @@ async function readFileInto(
       );
     }
     const byRow = rowLocator(episodes);
+    const counters = verified.has(path) ? [] : COUNTERS.filter((name) => file.columns.includes(name));
+    const wanted = [...new Set([...names, ...counters])];
     // One row group at a time: hyparquet's nested arrays are an order of magnitude larger than the typed ones.
     for (let g = 0; g + 1 < file.groups.length; g++) {
-      await file.read(names, file.groups[g]!, file.groups[g + 1]!, (name, values, firstRow) => {
+      await file.read(wanted, file.groups[g]!, file.groups[g + 1]!, (name, values, firstRow) => {
+        if (counters.includes(name)) checkCounter(path, name, values, firstRow, byRow);
+        if (!names.includes(name)) return;
         const column = columns[names.indexOf(name)]!;
         if (column.kind === "numeric") fill(name, column.array, values, firstRow, byRow);
         else
@@ -109,15 +133,57 @@ async function readFileInto(
             column.values[byRow(firstRow + i).frame] = String(values[i]);
       });
     }
+    verified.add(path);
   } finally {
     await file.close();
   }
 }
 
-type RowLocator = (row: number) => { episode: Episode; frame: number };
+/** The columns that say which row is which; held against the episode table the first time a file is read. */
+const COUNTERS: readonly string[] = ["episode_index", "frame_index"];
+
+function checkCounter(
+  path: string,
+  name: string,
+  values: ArrayLike<unknown>,
+  firstRow: number,
+  byRow: RowLocator,
+): void {
+  for (let i = 0; i < values.length; i++) {
+    const { episode, frame } = byRow(firstRow + i);
+    const expected = name === "episode_index" ? episode.index : frame - episode.from;
+    if (Number(values[i]) === expected) continue;
+    throw new InsulaError(
+      "dataset/counts",
+      `${path}: row ${firstRow + i}: expected ${name} ${expected} by the episode table, found ${String(values[i])}`,
+    );
+  }
+}
+
+/** The columns are allocated by what the metadata say; so first, whether the files can hold as many rows. */
+async function checkSizes(root: DatasetRoot, files: readonly [string, readonly Episode[]][]): Promise<void> {
+  for (const [relative, episodes] of files) {
+    const path = await root.file(relative);
+    const found = await stat(path).catch(() => undefined);
+    const rows = episodes.reduce((sum, e) => sum + e.length, 0);
+    if (rows <= maxRows(found?.size ?? 0)) continue;
+    if (!found) {
+      throw new InsulaError(
+        "dataset/missing-file",
+        `${path}: the dataset names this file, but it is not there`,
+      );
+    }
+    throw new InsulaError(
+      "dataset/counts",
+      `${path}: expected ${rows} rows, found a file of ${found.size} bytes`,
+    );
+  }
+}
+
+export type RowLocator = (row: number) => { episode: Episode; frame: number };
 
 /** Row of a file → its episode and its frame in the dataset. Rows are asked for in runs, so the last hit is kept. */
-function rowLocator(episodes: readonly Episode[]): RowLocator {
+export function rowLocator(episodes: readonly Episode[]): RowLocator {
   let at = 0;
   return (row) => {
     while (at > 0 && row < episodes[at]!.data.row) at--;
@@ -141,70 +207,16 @@ function fill(
     const { frame, episode } = byRow(firstRow + i);
     const problem = copyCell(values[i], dims, 0, data, frame * dim);
     if (problem === "width") wrongWidth(name, dims, values[i], episode);
-    if (problem === "null") {
-      const where = `episode ${episode.index}, frame ${frame - episode.from}`;
-      throw new InsulaError("dataset/null", `${name}: null in ${where}`);
-    }
+    if (problem === undefined) continue;
+    const where = `episode ${episode.index}, frame ${frame - episode.from}`;
+    if (problem === "null") throw new InsulaError("dataset/null", `${name}: null in ${where}`);
+    throw new InsulaError("dataset/dtype", `${name}: expected numbers, found others in ${where}`);
   }
-}
-
-/** Copy one cell, a number or nested lists of shape `dims[depth…]`, to `data[at…]`; the problem, if any. */
-function copyCell(
-  cell: unknown,
-  dims: readonly number[],
-  depth: number,
-  data: TypedArray,
-  at: number,
-): "null" | "width" | undefined {
-  if (cell === null || cell === undefined) return "null";
-  if (typeof cell !== "object") {
-    // A scalar stands for any remaining axes of length 1: shape [1] is a plain column.
-    for (let d = depth; d < dims.length; d++) if (dims[d] !== 1) return "width";
-    if (data instanceof BigInt64Array) data[at] = BigInt(cell as number);
-    else (data as Float32Array)[at] = Number(cell);
-    return undefined;
-  }
-  const list = cell as ArrayLike<unknown>;
-  if (depth === dims.length || list.length !== dims[depth]) return "width";
-  let stride = 1;
-  for (let d = depth + 1; d < dims.length; d++) stride *= dims[d]!;
-  for (let i = 0; i < list.length; i++) {
-    const problem = copyCell(list[i], dims, depth + 1, data, at + i * stride);
-    if (problem) return problem;
-  }
-  return undefined;
 }
 
 function wrongWidth(name: string, dims: readonly number[], cell: unknown, episode: Episode): never {
-  const found: number[] = [];
-  for (let c = cell; typeof c === "object" && c !== null; c = (c as ArrayLike<unknown>)[0]) {
-    found.push((c as ArrayLike<unknown>).length);
-  }
   throw new InsulaError(
     "dataset/shape",
-    `${name}: expected [*, ${dims.join(", ")}], found [${[".." as string | number, ...found].join(", ")}] in episode ${episode.index}`,
+    `${name}: expected [*, ${dims.join(", ")}], found [${["..", ...shapeOfCell(cell)].join(", ")}] in episode ${episode.index}`,
   );
-}
-
-function storageOf(dtype: NumericDtype, length: number): TypedArray {
-  switch (dtype) {
-    case "float64":
-      return new Float64Array(length);
-    case "float32":
-      return new Float32Array(length);
-    case "int64":
-      return new BigInt64Array(length);
-    case "int32":
-      return new Int32Array(length);
-    case "int16":
-      return new Int16Array(length);
-    case "int8":
-      return new Int8Array(length);
-    case "uint32":
-      return new Uint32Array(length);
-    case "uint16":
-      return new Uint16Array(length);
-    default:
-      return new Uint8Array(length);
-  }
 }

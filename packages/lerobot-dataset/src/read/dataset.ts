@@ -2,16 +2,19 @@
  * @file Opening a LeRobot dataset (v2.0, v2.1, v3.0). Opening reads metadata only; columns are loaded when they
  * are first asked for, frames are decoded one by one.
  */
-import { access } from "node:fs/promises";
-import { resolve } from "node:path";
 import { InsulaError, type NdArray, type Sample } from "@insula/model-types";
 import { DEFAULT_FEATURES, type Features, isCamera, isNumeric } from "../features.js";
-import { insideRoot } from "../paths.js";
+import type { FrameLocation, FrameSource } from "../frame-source.js";
+import type { DownloadOptions } from "../hub/download-dataset.js";
+import { resolveDataset } from "../hub/resolve.js";
 import { videoStore } from "../video/video-store.js";
-import { type Column, columnStore } from "./columns.js";
+import type { Column, SharedColumns } from "./column.js";
+import { columnStore } from "./columns.js";
 import { type Episode, readEpisodes } from "./episodes.js";
 import { imageStore } from "./images.js";
 import { cameraNames, type DatasetInfo, readInfo } from "./info.js";
+import { markOpened } from "./opened.js";
+import { datasetRoot } from "./root.js";
 import { chunkOf, episodeOf, resolveKey, rowOf, type SampleOptions } from "./sample.js";
 import { readTasks } from "./tasks.js";
 
@@ -19,6 +22,8 @@ import { readTasks } from "./tasks.js";
 export interface OpenOptions {
   /** Cameras that `sample` decodes. Default: all; `[]`: none. */
   cameras?: readonly string[];
+  /** Where a dataset that is named and is no folder comes from; see `downloadLeRobotDataset`. */
+  hub?: DownloadOptions;
   /** Bytes of decoded video frames to keep. Default: 256 MiB. */
   frameCacheBytes?: number;
   /** Bytes of encoded images to keep (datasets that store images in parquet). Default: 256 MiB. */
@@ -30,11 +35,25 @@ export interface OpenOptions {
    * 1e-4, as LeRobot. Half a frame interval or more accepts datasets whose timestamps are off by as much.
    */
   toleranceS?: number;
+  /**
+   * Decode video on the calling thread, for the least CPU time; otherwise libuv's threads decode and the caller's
+   * event loop stays free. Default: true in worker threads, false elsewhere.
+   */
+  syncDecode?: boolean;
+  /** Columns of this dataset from `shareColumns` in another thread: they are not read again. */
+  columns?: SharedColumns;
+  /**
+   * Follow symbolic links that lead out of the dataset's folder. Default: false; links within it are followed, and
+   * those of the Hugging Face cache to its `blobs`.
+   */
+  followLinks?: boolean;
 }
 
 /** An open dataset. Frames are numbered through all episodes, `[0, totalFrames)`; `root` is an absolute path. */
-export interface LeRobotDataset {
+export interface LeRobotDataset extends FrameSource {
   readonly root: string;
+  /** What it was opened with, so that a worker can open it again. */
+  readonly options: OpenOptions;
   readonly info: DatasetInfo;
   readonly fps: number;
   readonly features: Features;
@@ -53,6 +72,9 @@ export interface LeRobotDataset {
    * @throws InsulaError `dataset/index` outside `[0, totalFrames)`, `dataset/…` for unreadable data.
    */
   sample(index: number, options?: SampleOptions): Promise<Sample>;
+  locate(index: number): FrameLocation;
+  /** Everything that samples need besides cameras, loaded, in memory that threads share: `OpenOptions.columns`. */
+  shareColumns(): Promise<SharedColumns>;
   /** Files that the metadata names and that are not there, relative to the root. */
   missingFiles(options?: { cameras?: readonly string[]; episodes?: readonly number[] }): Promise<string[]>;
   /** Close the parquet and video files that sampling opened, and drop the cached images and frames. */
@@ -60,27 +82,33 @@ export interface LeRobotDataset {
 }
 
 /**
- * Open the dataset in the folder `dir`.
- * @throws InsulaError `dataset/missing-info`, `dataset/version`, `dataset/info`, `dataset/counts`,
+ * Open the dataset in the folder `source`, or, where there is no such folder, the one that `owner/name` means on the
+ * Hugging Face hub (LeRobot's own copy or the hub's cache, where they hold it).
+ * @throws InsulaError `hub/…` when it cannot be had, `dataset/missing-info`, `dataset/version`, `dataset/info`, `dataset/counts`,
  * `dataset/path-escapes`, `dataset/missing-key` for a camera that is not there.
  */
-export async function openLeRobotDataset(dir: string, options: OpenOptions = {}): Promise<LeRobotDataset> {
-  const root = resolve(dir);
-  const info = await readInfo(root);
-  const [episodes, tasks] = await Promise.all([readEpisodes(root, info), readTasks(root, info)]);
+export async function openLeRobotDataset(source: string, options: OpenOptions = {}): Promise<LeRobotDataset> {
+  const selection = options.cameras === undefined ? {} : { cameras: options.cameras };
+  const dir = await resolveDataset(source, { ...selection, ...options.hub });
+  const folder = await datasetRoot(dir, { followLinks: options.followLinks ?? false });
+  const root = folder.path;
+  const info = await readInfo(folder);
+  const [episodes, tasks] = await Promise.all([readEpisodes(folder, info), readTasks(folder, info)]);
   const { features } = info;
   const cameras = cameraNames(features);
   const pickCameras = (names: readonly string[]): string[] =>
     names.map((c) => resolveKey(c, cameras, "camera"));
   const openedCameras = pickCameras(options.cameras ?? cameras);
 
-  const { frameCacheBytes = 2 ** 28, imageCacheBytes = 2 ** 28, openVideos = 16, toleranceS } = options;
-  const columns = columnStore(root, features, episodes);
+  const { frameCacheBytes = 2 ** 28, imageCacheBytes = 2 ** 28, openVideos = 16 } = options;
+  const { toleranceS, syncDecode: sync } = options;
+  const columns = columnStore(folder, features, episodes, options.columns);
   const images = imageStore(imageCacheBytes);
   const videos = videoStore({
     cacheBytes: frameCacheBytes,
     openVideos,
     ...(toleranceS !== undefined && { toleranceS }),
+    ...(sync !== undefined && { sync }),
   });
   const totalFrames = info.totalFrames;
 
@@ -100,17 +128,23 @@ export async function openLeRobotDataset(dir: string, options: OpenOptions = {})
     return rows;
   };
 
-  const camera = (name: string, episode: Episode, frame: number, timestamp: number): Promise<NdArray> => {
+  const camera = async (
+    name: string,
+    episode: Episode,
+    frame: number,
+    timestamp: number,
+  ): Promise<NdArray> => {
     if (features[name]!.dtype === "image") {
       const row = episode.data.row + frame - episode.from;
-      return images.pixels(insideRoot(root, episode.data.path), name, row);
+      return images.pixels(await folder.file(episode.data.path), name, row);
     }
     const { path, fromTimestamp } = episode.videos[name]!;
-    return videos.pixels(insideRoot(root, path), fromTimestamp + timestamp);
+    return videos.pixels(await folder.file(path), fromTimestamp + timestamp);
   };
 
-  return {
+  const dataset: LeRobotDataset = {
     root,
+    options,
     info,
     fps: info.fps,
     features,
@@ -179,6 +213,15 @@ export async function openLeRobotDataset(dir: string, options: OpenOptions = {})
         index,
       };
     },
+    locate(index) {
+      const { index: number, from } = episodeOf(episodes, index);
+      return { dataset: root, episode: number, frame: index - from };
+    },
+    async shareColumns() {
+      const shared = await columns.share(sampled);
+      rows = undefined; // It holds what was there before.
+      return shared;
+    },
     async missingFiles({ cameras: of = openedCameras, episodes: only } = {}) {
       const keys = pickCameras(of);
       const named = new Set<string>();
@@ -188,11 +231,13 @@ export async function openLeRobotDataset(dir: string, options: OpenOptions = {})
         for (const key of keys) if (episode.videos[key]) named.add(episode.videos[key].path);
       }
       const missing: string[] = [];
-      for (const path of named) await access(insideRoot(root, path)).catch(() => missing.push(path));
+      for (const path of named) if (!(await folder.has(path))) missing.push(path);
       return missing;
     },
     async close() {
       await Promise.all([images.close(), videos.close()]);
     },
   };
+  markOpened(dataset);
+  return dataset;
 }

@@ -18,6 +18,13 @@ export interface ImageStore {
 /** Open parquet files: a footer and a file handle each. */
 const OPEN_FILES = 32;
 
+/** PNG and JPEG. */
+const MAGIC = [
+  [0x89, 0x50, 0x4e, 0x47],
+  [0xff, 0xd8, 0xff],
+] as const;
+const MAX_PIXELS = 1 << 25;
+
 /** A store that keeps at most `cacheBytes` of encoded images. */
 export function imageStore(cacheBytes: number): ImageStore {
   const cache: ByteCache<Promise<(Uint8Array | null)[]>> = createByteCache(cacheBytes);
@@ -91,7 +98,9 @@ async function readCells(
 /** Decode PNG or JPEG bytes to RGB. @throws InsulaError `dataset/image` naming `where`. */
 export async function decodeImage(bytes: Uint8Array | null, where: string): Promise<NdArray<Uint8Array>> {
   if (!bytes) throw new InsulaError("dataset/image", `${where}: no image bytes in this cell`);
-  const { data, info } = await sharp(bytes)
+  // Other formats, SVG among them, are no camera's; and a picture is decoded only if it is of a camera's size.
+  const known = MAGIC.some((magic) => magic.every((byte, i) => bytes[i] === byte));
+  const { data, info } = await sharp(known ? bytes : new Uint8Array(1), { limitInputPixels: MAX_PIXELS })
     .toColourspace("srgb")
     .removeAlpha()
     .raw()

@@ -1,8 +1,8 @@
 /** @file meta/info.json, read and checked: versions v2.0, v2.1 and v3.0. */
-import { readFile } from "node:fs/promises";
-import { InsulaError } from "@insula/model-types";
-import { type Features, isCamera } from "../features.js";
-import { DATA_PATH_V2, DATA_PATH_V3, insideRoot, VIDEO_PATH_V2, VIDEO_PATH_V3 } from "../paths.js";
+import { InsulaError, sizeOf } from "@insula/model-types";
+import { type Features, isCamera, isNumeric } from "../features.js";
+import { DATA_PATH_V2, DATA_PATH_V3, VIDEO_PATH_V2, VIDEO_PATH_V3 } from "../paths.js";
+import type { DatasetRoot } from "./root.js";
 
 /** The format versions that can be read. */
 export const READABLE_VERSIONS = ["v2.0", "v2.1", "v3.0"] as const;
@@ -27,13 +27,19 @@ export interface DatasetInfo {
   raw: Readonly<Record<string, unknown>>;
 }
 
+const MAX_INFO_BYTES = 1 << 24;
+/** Numbers per frame of one feature. */
+const MAX_FEATURE_SIZE = 1 << 20;
+
 /**
  * Read `root`/meta/info.json.
  * @throws InsulaError `dataset/missing-info`, `dataset/info` (naming the field), `dataset/version`.
  */
-export async function readInfo(root: string): Promise<DatasetInfo> {
-  const path = insideRoot(root, "meta/info.json");
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+export async function readInfo(root: DatasetRoot): Promise<DatasetInfo> {
+  const relative = "meta/info.json";
+  const path = await root.file(relative);
+  const text = await root.text(relative, MAX_INFO_BYTES).catch((cause: unknown) => {
+    if (!(cause instanceof InsulaError) || cause.code !== "dataset/missing-file") throw cause;
     throw new InsulaError(
       "dataset/missing-info",
       `${path}: not found; a LeRobot dataset folder has meta/, data/ and, with cameras, videos/`,
@@ -69,7 +75,7 @@ export function parseInfo(text: string, path: string): DatasetInfo {
       : fail(`${key}: expected a count, found ${JSON.stringify(raw[key])}`);
   };
   const fps = raw["fps"];
-  if (!(typeof fps === "number" && fps > 0))
+  if (!(typeof fps === "number" && fps > 0 && Number.isFinite(fps)))
     fail(`fps: expected frames per second, found ${JSON.stringify(fps)}`);
   const v3 = version === "v3.0";
   const features = checkFeatures(raw["features"], fail);
@@ -99,10 +105,16 @@ function checkFeatures(value: unknown, fail: (problem: string) => never): Featur
   for (const [name, feature] of Object.entries(
     value as Record<string, { dtype?: unknown; shape?: unknown } | null>,
   )) {
-    if (typeof feature?.dtype !== "string") fail(`features.${name}.dtype: expected a string`);
+    if (name === "__proto__") fail("features: a feature may not be called __proto__");
+    if (typeof feature?.dtype !== "string") return fail(`features.${name}.dtype: expected a string`);
     const { shape } = feature as { shape: unknown };
     if (!Array.isArray(shape) || !shape.every((d) => Number.isSafeInteger(d) && d >= 0)) {
       fail(`features.${name}.shape: expected dimensions, found ${JSON.stringify(shape)}`);
+    }
+    if (isNumeric(feature.dtype) && sizeOf(shape as number[]) > MAX_FEATURE_SIZE) {
+      fail(
+        `features.${name}.shape: ${JSON.stringify(shape)} is more than ${MAX_FEATURE_SIZE} numbers per frame`,
+      );
     }
   }
   return value as Features;
@@ -111,4 +123,9 @@ function checkFeatures(value: unknown, fail: (problem: string) => never): Featur
 /** Names of the camera features, in the order of info.json. */
 export function cameraNames(features: Features): string[] {
   return Object.keys(features).filter((name) => isCamera(features[name]!));
+}
+
+/** Names of the cameras that are stored as video. */
+export function videoNames(features: Features): string[] {
+  return Object.keys(features).filter((name) => features[name]!.dtype === "video");
 }

@@ -1,20 +1,19 @@
 /**
  * @file Parquet files through hyparquet: positional reads on one file handle, row group by row group, with
- * errors that name the file. `utf8: false` keeps image bytes as bytes (text columns are still strings).
+ * errors that name the file. `utf8: false` keeps image bytes as bytes (text columns are still strings). Files come
+ * from anywhere, so footer and pages are checked (parquet/) before hyparquet allocates what they ask for.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { InsulaError } from "@insula/model-types";
-import {
-  type AsyncBuffer,
-  type ColumnData,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetRead,
-} from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { type AsyncBuffer, type ColumnData, type FileMetaData, parquetRead } from "hyparquet";
+import { CODECS } from "./parquet/codecs.js";
+import { type FileMap, readFooter } from "./parquet/footer.js";
+import { guarded } from "./parquet/guard.js";
 
 export interface ParquetFile {
   readonly path: string;
+  /** Its size. */
+  readonly bytes: number;
   readonly rows: number;
   /** Names of the top-level columns. */
   readonly columns: readonly string[];
@@ -53,8 +52,8 @@ export async function openParquet(path: string): Promise<ParquetFile> {
   };
   try {
     const file = asyncBuffer(handle, (await handle.stat()).size);
-    const metadata = await parquetMetadataAsync(file);
-    return parquetFile(path, handle, file, metadata, broken);
+    const { metadata, map } = await readFooter(file);
+    return parquetFile(path, handle, file, metadata, map, broken);
   } catch (cause) {
     await handle.close();
     return broken(cause);
@@ -66,12 +65,14 @@ function parquetFile(
   handle: FileHandle,
   file: AsyncBuffer,
   metadata: FileMetaData,
+  map: FileMap,
   broken: (cause: unknown) => never,
 ): ParquetFile {
   const groups = [0];
   for (const group of metadata.row_groups) groups.push(groups.at(-1)! + Number(group.num_rows));
   return {
     path,
+    bytes: file.byteLength,
     rows: groups.at(-1)!,
     columns: topLevelColumns(metadata),
     groups,
@@ -83,29 +84,52 @@ function parquetFile(
       ),
     async read(columns, begin, end, onChunk) {
       // Collected first: an error thrown inside hyparquet's callback would be lost.
-      const chunks: ColumnData[] = [];
+      const read: ColumnData[] = [];
       await parquetRead({
-        file,
+        file: guarded(file, map, new Set(columns)),
         metadata,
         columns: [...columns],
         rowStart: begin,
         rowEnd: end,
-        compressors,
+        compressors: CODECS,
         utf8: false,
         useOffsetIndex: true,
-        onChunk: (chunk) => chunks.push(chunk),
-      }).catch(broken);
-      for (const { columnName, columnData, rowStart } of chunks) onChunk(columnName, columnData, rowStart);
+        onChunk: (chunk) => read.push(chunk),
+      })
+        .then(() => checkRows(read, columns, begin, end, groups.at(-1)!))
+        .catch(broken);
+      for (const { columnName, columnData, rowStart } of read) onChunk(columnName, columnData, rowStart);
     },
     close: () => handle.close(),
   };
+}
+
+/** Every column has to have arrived, all its rows, each once. */
+function checkRows(
+  read: readonly ColumnData[],
+  columns: readonly string[],
+  begin: number,
+  end: number,
+  rows: number,
+): void {
+  for (const column of columns) {
+    const parts = read.filter((part) => part.columnName === column).sort((a, b) => a.rowStart - b.rowStart);
+    let next = begin;
+    for (const { rowStart, columnData } of parts) {
+      if (rowStart > next || rowStart + columnData.length > rows) {
+        throw new Error(`${column}: pages of other rows than expected, at row ${rowStart}`);
+      }
+      next = Math.max(next, rowStart + columnData.length);
+    }
+    if (next < end) throw new Error(`${column}: expected rows up to ${end}, found ${next}`);
+  }
 }
 
 function topLevelColumns(metadata: FileMetaData): string[] {
   const names: string[] = [];
   const skip = (at: number): number => {
     let next = at + 1;
-    for (let i = 0; i < (metadata.schema[at]?.num_children ?? 0); i++) next = skip(next);
+    for (let i = 0; i < (metadata.schema[at]!.num_children ?? 0); i++) next = skip(next);
     return next;
   };
   for (let at = 1; at < metadata.schema.length; at = skip(at)) names.push(metadata.schema[at]!.name);

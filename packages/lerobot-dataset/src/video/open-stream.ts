@@ -18,10 +18,21 @@ function bad(path: string, problem: string): never {
   throw new InsulaError("dataset/video", `${path}: ${problem}`);
 }
 
+/**
+ * Containers that hold their frames themselves. FFmpeg goes by contents, not by names: a playlist or a list of files
+ * called `.mp4` would make it open whatever that names.
+ */
+const CONTAINERS: Readonly<Record<string, string>> = {
+  format_whitelist: "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
+  protocol_whitelist: "file",
+};
+/** A decoder allocates what the stream says: 8K video, 33 megapixels, is the largest of any camera's. */
+const MAX_PIXELS = 1 << 25;
+
 /** Open `path`. @throws InsulaError `dataset/video` when it is truncated, has no video stream or no decoder. */
 export function openStream(av: NodeAv, path: string): OpenStream {
   const input = new av.lib.FormatContext();
-  if (input.openInputSync(path) < 0) {
+  if (input.openInputSync(path, null, av.lib.Dictionary.fromObject(CONTAINERS)) < 0) {
     bad(path, "not a readable video file; if it was copied, it may be cut short");
   }
   try {
@@ -44,6 +55,7 @@ function openDecoder(av: NodeAv, path: string, input: FormatContext): Omit<OpenS
   checkCode(av, path, decoder.parametersToContext(stream.codecpar), "codec parameters");
   decoder.pktTimebase = stream.timeBase;
   decoder.threadCount = 1; // Frame threads delay the output; parallelism comes from decoding several files.
+  checkCode(av, path, decoder.setOption("max_pixels", MAX_PIXELS), "largest picture");
   checkCode(av, path, decoder.open2Sync(codec, null), `decoder ${codec.name}`);
   return { stream, decoder };
 }

@@ -3,11 +3,24 @@ import type { NdArray } from "@insula/model-types";
 import type { Frame } from "node-av/lib";
 import type { NodeAv } from "./node-av.js";
 
+/** Pictures of fewer pixels are converted (in 0.1 ms) before another thread would have begun. */
+const SMALL = 2 ** 18;
+
+/**
+ * swscale writes whole vectors. In a buffer of exactly `height · width · 3` bytes the last row of a picture of another
+ * width would be written over its end, into somebody else's memory.
+ */
+const ALIGN = 32;
+
 /**
  * Conversion of decoded pictures to packed RGB, as PyAV's `to_rgb()` does it: BT.601, swscale's bilinear flag
  * (no frame is scaled, so it only governs how chroma is spread). Frames tagged full range are treated as such.
+ * Large pictures are converted on libuv's threads unless `sync`.
  */
-export function rgbConverter({ lib, constants: C }: NodeAv): {
+export function rgbConverter(
+  { lib, constants: C }: NodeAv,
+  sync: boolean,
+): {
   (picture: Frame): Promise<NdArray<Uint8Array>>;
   free(): void;
 } {
@@ -37,9 +50,17 @@ export function rgbConverter({ lib, constants: C }: NodeAv): {
     const source = `${width}x${height} ${format} ${colorRange}`;
     if (source !== made) make(picture);
     made = source;
-    const rgb = Buffer.alloc(height * width * 3);
-    await scaler!.scale(picture.data!, picture.linesize, 0, height, [rgb], [width * 3]);
-    return { data: new Uint8Array(rgb.buffer, rgb.byteOffset, rgb.length), shape: [height, width, 3] };
+    const row = width * 3;
+    const stride = Math.ceil(width / ALIGN) * ALIGN * 3;
+    const padded = new Uint8Array(height * stride);
+    const into = [Buffer.from(padded.buffer)];
+    const { data: planes, linesize } = picture;
+    if (sync || width * height < SMALL) scaler!.scaleSync(planes!, linesize, 0, height, into, [stride]);
+    else await scaler!.scale(planes!, linesize, 0, height, into, [stride]);
+    if (stride === row) return { data: padded, shape: [height, width, 3] };
+    const data = new Uint8Array(height * row);
+    for (let y = 0; y < height; y++) data.set(padded.subarray(y * stride, y * stride + row), y * row);
+    return { data, shape: [height, width, 3] };
   };
   return Object.assign(convert, { free: () => scaler?.freeContext() });
 }

@@ -6,7 +6,7 @@ import { access } from "node:fs/promises";
 import { InsulaError, type NdArray } from "@insula/model-types";
 import { createByteCache } from "../byte-cache.js";
 import { createPool } from "../pool.js";
-import { openVideo, type VideoFile } from "./video-file.js";
+import { openVideo, type VideoFile, type VideoOptions } from "./video-file.js";
 
 export interface VideoStore {
   /** The frame nearest to `seconds` of the file `path`: uint8 `[height, width, 3]`, the caller's own copy. */
@@ -14,11 +14,7 @@ export interface VideoStore {
   close(): Promise<void>;
 }
 
-export function videoStore(options: {
-  cacheBytes: number;
-  openVideos: number;
-  toleranceS?: number;
-}): VideoStore {
+export function videoStore(options: VideoOptions & { cacheBytes: number; openVideos: number }): VideoStore {
   const cache = createByteCache<NdArray<Uint8Array>>(options.cacheBytes);
   const files = createPool<VideoFile>({
     limit: options.openVideos,
@@ -30,7 +26,7 @@ export function videoStore(options: {
           { cause },
         );
       });
-      return openVideo(path, options.toleranceS);
+      return openVideo(path, options);
     },
     close: (file) => file.close(),
   });

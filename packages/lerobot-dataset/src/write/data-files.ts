@@ -1,71 +1,64 @@
 /**
  * @file data/chunk-XXX/file-XXX.parquet, written one row group per episode: memory holds one episode, and a
- * new file begins once the current one has reached its size limit.
+ * new file begins once the current one has reached its size limit or was closed.
  */
-import { mkdirSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import { type ColumnSource, fileWriter, ParquetWriter } from "hyparquet-writer";
 import type { Features } from "../features.js";
-import { DATA_PATH_V3, expandTemplate } from "../paths.js";
-import { featureElements, huggingfaceMetadata, schemaOf } from "./parquet-columns.js";
+import { expandTemplate } from "../paths.js";
+import { featureElements, huggingfaceMetadata, inDataFiles, schemaOf } from "./parquet-columns.js";
+import type { Staging } from "./staging.js";
 
 /** Small pages, each of a few images: a reader with the page index fetches one image without its episode. */
 const PAGE_BYTES = 1 << 17;
 
-/** Where an episode's rows went. */
-export interface DataLocation {
+/** A file by its chunk folder and its number there. */
+export interface FileLocation {
   chunk: number;
   file: number;
 }
 
+/** The `count`-th file, `chunksSize` to a chunk folder. */
+export function locationOf(count: number, chunksSize: number): FileLocation {
+  return { chunk: Math.floor(count / chunksSize), file: count % chunksSize };
+}
+
 export interface DataFiles {
   /** Append one episode as one row group. */
-  append(columns: ColumnSource[], rows: number): Promise<DataLocation>;
-  /** Write the last footer and flush everything to disk. */
+  append(columns: ColumnSource[], rows: number): Promise<FileLocation>;
+  /** Write the footer of the current file; the next episode begins another. */
   close(): Promise<void>;
 }
 
-/** Write data files under `root`, at most about `maxBytes` each, `chunksSize` files per chunk folder. */
+/** Write data files into `staging`, at most about `maxBytes` each, beginning with number `first`. */
 export function dataFiles(
-  root: string,
+  staging: Staging,
   features: Features,
-  { maxBytes, chunksSize }: { maxBytes: number; chunksSize: number },
+  options: { template: string; maxBytes: number; chunksSize: number; first: number },
 ): DataFiles {
-  const schema = schemaOf(Object.entries(features).map(([name, spec]) => featureElements(name, spec)));
-  const kvMetadata = [{ key: "huggingface", value: huggingfaceMetadata(features) }];
-  let current: { writer: ParquetWriter; path: string } | undefined;
-  let count = 0;
+  const { template, maxBytes, chunksSize } = options;
+  const stored = inDataFiles(features);
+  const schema = schemaOf(Object.entries(stored).map(([name, spec]) => featureElements(name, spec)));
+  const kvMetadata = [{ key: "huggingface", value: huggingfaceMetadata(stored) }];
+  let current: { writer: ParquetWriter; location: FileLocation } | undefined;
+  let count = options.first;
 
-  const begin = (): { writer: ParquetWriter; path: string } => {
-    const at = { chunk_index: Math.floor(count / chunksSize), file_index: count % chunksSize };
-    const path = join(root, expandTemplate(DATA_PATH_V3, at));
-    mkdirSync(dirname(path), { recursive: true });
-    count++;
-    return { path, writer: new ParquetWriter({ writer: fileWriter(path), schema, kvMetadata }) };
+  const begin = async (): Promise<NonNullable<typeof current>> => {
+    const location = locationOf(count++, chunksSize);
+    const path = expandTemplate(template, { chunk_index: location.chunk, file_index: location.file });
+    const writer = fileWriter(await staging.prepare(path));
+    return { location, writer: new ParquetWriter({ writer, schema, kvMetadata }) };
   };
-  const end = async (): Promise<void> => {
-    if (!current) return;
-    await current.writer.finish();
-    await syncFile(current.path);
+  const close = async (): Promise<void> => {
+    await current?.writer.finish();
     current = undefined;
   };
   return {
     async append(columnData, rows) {
-      if (current && current.writer.writer.offset >= maxBytes) await end();
-      current ??= begin();
+      if (current && current.writer.writer.offset >= maxBytes) await close();
+      current ??= await begin();
       await current.writer.write({ columnData, rowGroupSize: rows, pageSize: PAGE_BYTES });
-      return { chunk: Math.floor((count - 1) / chunksSize), file: (count - 1) % chunksSize };
+      return current.location;
     },
-    close: end,
+    close,
   };
-}
-
-async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, "r+");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

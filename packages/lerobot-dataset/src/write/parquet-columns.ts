@@ -6,7 +6,7 @@
 import { InsulaError, type NdArray, sizeOf } from "@insula/model-types";
 import type { SchemaElement } from "hyparquet";
 import type { ColumnSource } from "hyparquet-writer";
-import { type FeatureSpec, type Features, isScalar, type NumericDtype } from "../features.js";
+import { type FeatureSpec, type Features, isNumeric, isScalar, type NumericDtype } from "../features.js";
 
 /** A camera's cell. LeRobot keeps the file name of the frame in `path`; the bytes are the truth. */
 export interface ImageCell {
@@ -69,12 +69,18 @@ export function featureElements(name: string, feature: FeatureSpec): SchemaEleme
     ];
   }
   const depth = isScalar(feature.shape) ? 0 : feature.shape.length;
-  return listElements(name, depth, numericLeaf(feature.dtype as NumericDtype));
+  const leaf = isNumeric(feature.dtype) ? numericLeaf(feature.dtype) : STRING_LEAF;
+  return listElements(name, depth, leaf);
+}
+
+/** The features that have a column in the data files: all but videos. */
+export function inDataFiles(features: Features): Features {
+  return Object.fromEntries(Object.entries(features).filter(([, { dtype }]) => dtype !== "video"));
 }
 
 /** The value of the "huggingface" metadata key: the `datasets.Features` of the table. */
 export function huggingfaceMetadata(features: Features): string {
-  const entries = Object.entries(features).map(([name, { dtype, shape }]) => {
+  const entries = Object.entries(inDataFiles(features)).map(([name, { dtype, shape }]) => {
     if (dtype === "image") return [name, { _type: "Image" }];
     if (isScalar(shape)) return [name, { dtype, _type: "Value" }];
     if (shape.length === 1) {

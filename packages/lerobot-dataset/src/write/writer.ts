@@ -1,99 +1,129 @@
 /**
- * @file Write a LeRobot v3.0 dataset in the layout of LeRobot's own writer. The dataset is built in a folder
- * beside its destination and renamed into place by {@link LeRobotWriter.finalize}: a killed or failed writer
- * leaves nothing under the destination's name.
+ * @file Write a LeRobot v3.0 dataset in the layout of LeRobot's own writer. A finished episode becomes visible at
+ * once: its files are renamed into place, meta/info.json last, so that a killed writer leaves a dataset without
+ * the unfinished episode. The first episode brings the folder itself.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { InsulaError, type NdArray, sizeOf } from "@insula/model-types";
-import type { ColumnSource } from "hyparquet-writer";
-import sharp from "sharp";
-import { DEFAULT_FEATURES, type FeatureSpec, type Features, imageSize, isNumeric } from "../features.js";
-import { DATA_PATH_V3, EPISODES_PATH, expandTemplate } from "../paths.js";
-import { type DataFiles, dataFiles } from "./data-files.js";
-import { imageColumn, toCells } from "./parquet-columns.js";
-import { aggregateStats, type FeatureStats, imageStats, numericStats, statEntries } from "./stats.js";
-import { type EpisodeRow, episodesTable, statShape, tasksTable } from "./tables.js";
+import { InsulaError } from "@insula/model-types";
+import { DEFAULT_FEATURES, type Features } from "../features.js";
+import { type Beginning, emptyDataset, type NewDataset } from "./begin.js";
+import { dataFiles } from "./data-files.js";
+import type { VideoEncoding } from "./encode-video.js";
+import { checkEpisode, type EpisodeInput } from "./episode-input.js";
+import { commitOrder, metadata } from "./metadata.js";
+import { byName, prepareEpisode, tasksOf } from "./prepare-episode.js";
+import { openStaging } from "./staging.js";
+import { videoFiles } from "./video-files.js";
 
-/** The format version written. */
-export const WRITTEN_VERSION = "v3.0";
-
-/**
- * What a new dataset is, as its meta/info.json will say. Features are numeric or of dtype `image`, stored as
- * encoded bytes in the data files; videos are not written.
- */
-export interface CreateOptions {
-  /** Frames per second; `timestamp` is `frame_index / fps`. */
-  fps: number;
-  robotType: string;
-  /** The dataset's own features. timestamp, frame_index, episode_index, index, task_index are added. */
-  features: Record<string, FeatureSpec>;
-  /** A new data file begins after this many megabytes (LeRobot's default: 100). */
-  dataFilesSizeInMb?: number;
-  /** Files per chunk folder (LeRobot's default: 1000). */
-  chunksSize?: number;
+/** How a dataset is written. */
+export interface WriteOptions {
+  /** How features of dtype `video` are encoded. Default: AV1 as LeRobot does it. */
+  video?: VideoEncoding;
+  /**
+   * When episodes become visible: each as soon as `addEpisode` is done (the default), in a data file of its own; or
+   * all with `finalize`, in data files of up to `dataFilesSizeInMb`.
+   */
+  commit?: "episode" | "finalize";
+  /** How far copied video frames may be from their timestamps; see `OpenOptions.toleranceS`. */
+  toleranceS?: number;
 }
 
-/** One whole episode: under each of the dataset's own features either a column or images. */
-export interface EpisodeInput {
-  /** The language instruction; may be empty. */
-  task: string;
-  frames: number;
-  /** Numeric features, `[frames, ...shape]` each. */
-  columns: Record<string, NdArray>;
-  /** Encoded PNG (or JPEG) bytes, one per frame, for every feature of dtype `image`. */
-  images: Record<string, readonly Uint8Array[]>;
-}
+/** What a new dataset is and how it is written. */
+export interface CreateOptions extends NewDataset, WriteOptions {}
 
 /**
  * A dataset being written. Calls queue up: episodes are numbered in the order of the calls, awaited or not.
  * After `finalize`, `abort` or a failed write, `addEpisode` and `finalize` throw `dataset/writer-closed`.
  */
 export interface LeRobotWriter {
+  /** Episodes in the dataset, those of earlier writers included. */
+  readonly episodes: number;
   /**
    * Append one episode.
    * @throws InsulaError `dataset/…` when a feature is missing, unknown, of another shape, or not finite. The
-   * episode is checked before anything of it is written.
+   * writer goes on without the refused episode.
    */
   addEpisode(episode: EpisodeInput): Promise<void>;
-  /** Write the metadata and move the dataset into place. @throws InsulaError `dataset/exists`. */
+  /** Make everything visible and give up the lock. @throws InsulaError `dataset/exists`, `dataset/empty`. */
   finalize(): Promise<void>;
-  /** Give up: remove everything written so far. Does nothing once finalized. */
+  /** Give up: remove what is not visible yet. Does nothing once finalized. */
   abort(): Promise<void>;
 }
 
 /**
- * Begin a new dataset that will appear at `dir` when it is finalized.
+ * Begin a new dataset at `dir`, which appears there with its first episode (or, with `commit: "finalize"`, when it is
+ * finalized).
  * @throws InsulaError `dataset/exists` when `dir` exists, `dataset/feature` for a feature that cannot be written.
  */
 export async function createLeRobotDataset(dir: string, options: CreateOptions): Promise<LeRobotWriter> {
   const destination = resolve(dir);
-  const { fps, robotType, dataFilesSizeInMb = 100, chunksSize = 1000 } = options;
-  if (!(fps > 0 && Number.isFinite(fps))) {
-    throw new InsulaError("dataset/fps", `fps: expected a positive number, found ${fps}`);
-  }
-  for (const [name, feature] of Object.entries(options.features)) checkFeature(name, feature);
+  const begin = emptyDataset(options);
   refuseExisting(destination);
-
-  const own = Object.entries(options.features).map(([name, spec]) => [
-    name,
-    { ...spec, names: spec.names ?? null },
-  ]);
-  const features: Features = { ...Object.fromEntries(own), ...DEFAULT_FEATURES };
   const unique = randomUUID().slice(0, 8);
   const building = join(dirname(destination), `.${basename(destination)}.partial-${unique}`);
-  await mkdir(building, { recursive: true });
-  const data: DataFiles = dataFiles(building, features, {
-    maxBytes: dataFilesSizeInMb * 2 ** 20,
-    chunksSize,
+  return startWriter(async () => begin, { root: building, destination }, options);
+}
+
+/** Where the dataset is built, and where it is to be. */
+export interface WriterPlace {
+  root: string;
+  /** Another folder: `root` is renamed to it with the first episodes. */
+  destination: string;
+  /** Called after each rename: tests stop there. */
+  onRename?: (path: string) => void;
+}
+
+/**
+ * Begin a dataset in the folder `dir`, which the caller has made; it can be opened once it is finalized. Its task table
+ * begins with `tasks`.
+ */
+export async function writeInto(
+  dir: string,
+  options: CreateOptions,
+  tasks: Iterable<readonly [text: string, index: number]>,
+): Promise<LeRobotWriter> {
+  const root = resolve(dir);
+  const begin: Beginning = { ...emptyDataset(options), tasks: new Map(tasks) };
+  return startWriter(async () => begin, { root, destination: root }, { ...options, commit: "finalize" });
+}
+
+/** Write on from what `look` finds once the dataset is locked. @throws InsulaError `dataset/locked` */
+export async function startWriter(
+  look: () => Promise<Beginning>,
+  place: WriterPlace,
+  options: WriteOptions,
+): Promise<LeRobotWriter> {
+  const { destination, onRename } = place;
+  const { commit = "episode", video = {}, toleranceS } = options;
+  let { root } = place;
+  const staging = await openStaging(root, onRename);
+  const begin = await look().catch(async (error: unknown) => {
+    await staging.release();
+    throw error;
   });
-  const taskIndex = new Map<string, number>();
-  const episodes: EpisodeRow[] = [];
-  let totalFrames = 0;
+  const { features, fps, chunksSize } = begin;
+  const own = ownFeatures(features);
+  const meta = metadata(staging, begin);
+  const data = dataFiles(staging, features, {
+    template: begin.dataPath,
+    maxBytes: begin.maxDataBytes,
+    chunksSize,
+    first: begin.next.data,
+  });
+  const videos = videoFiles(staging, features, {
+    template: begin.videoPath,
+    chunksSize,
+    next: begin.next.videos,
+    fps,
+    encoding: video,
+    toleranceS,
+  });
+  let uncommitted = 0;
   let state: "open" | "failed" | "finalized" | "aborted" = "open";
-  /** One call at a time: episodes are numbered in the order of the calls, awaited or not. */
+  /** One call at a time. */
   let queue: Promise<unknown> = Promise.resolve();
   const inTurn = (work: () => Promise<void>): Promise<void> => {
     const turn = queue.then(() => {
@@ -104,97 +134,77 @@ export async function createLeRobotDataset(dir: string, options: CreateOptions):
     return turn;
   };
 
+  const makeVisible = async (): Promise<void> => {
+    await data.close();
+    await meta.stage();
+    await staging.commit(commitOrder);
+    uncommitted = 0;
+    if (root === destination) return;
+    if (commit === "finalize") await staging.release();
+    refuseExisting(destination);
+    await rename(root, destination);
+    root = destination;
+    staging.moveTo(root);
+  };
+
   const addEpisode = async (episode: EpisodeInput): Promise<void> => {
-    const where = `episode ${episodes.length}`;
-    const images = await checkEpisode(options.features, episode, where);
-    const task = taskIndex.get(episode.task) ?? taskIndex.size;
-    const columns = {
-      ...episode.columns,
-      ...defaultColumns(episode.frames, { fps, from: totalFrames, episode: episodes.length, task }),
-    };
-    const stats: Record<string, FeatureStats> = {};
-    const sources: ColumnSource[] = [];
-    for (const [name, { dtype, shape }] of Object.entries(features)) {
-      if (dtype === "image") {
-        stats[name] = await imageStats(images[name]!);
-        sources.push(
-          imageColumn(
-            name,
-            images[name]!.map((bytes, i) => ({
-              bytes,
-              path: `frame-${String(i).padStart(6, "0")}.png`,
-            })),
-          ),
-        );
-      } else if (isNumeric(dtype)) {
-        stats[name] = numericStats(columns[name]!);
-        sources.push({ name, data: toCells(columns[name]!, dtype, shape) });
-      }
-    }
-    state = "failed"; // Unless the rows below arrive whole.
-    const { chunk, file } = await data.append(sources, episode.frames);
-    state = "open";
-    taskIndex.set(episode.task, task);
-    episodes.push({
-      tasks: [episode.task],
-      length: episode.frames,
-      dataChunk: chunk,
-      dataFile: file,
-      from: totalFrames,
-      to: totalFrames + episode.frames,
-      stats,
+    const index = meta.episodes;
+    const { frames } = episode;
+    checkEpisode(own, episode, `episode ${index}`);
+    const { perFrame: task, texts, added } = tasksOf(episode, meta.tasks, meta.nextTask);
+    const position = { index, from: meta.frames, task };
+    const prepared = await prepareEpisode(begin, videos, episode, position).catch(async (error: unknown) => {
+      await videos.undo();
+      throw error;
     });
-    totalFrames += episode.frames;
+    const sources = prepared.flatMap(({ source }) => source ?? []);
+    state = "failed"; // Unless all of the following succeeds.
+    const row = {
+      index,
+      tasks: texts,
+      length: frames,
+      data: await data.append(sources, frames),
+      from: meta.frames,
+      to: meta.frames + frames,
+      videos: byName(prepared, ({ video }) => video?.segment),
+      stats: byName(prepared, ({ stats }) => stats),
+    };
+    videos.keep();
+    await meta.add(
+      row,
+      added,
+      byName(prepared, ({ video }) => video?.info),
+    );
+    uncommitted++;
+    if (commit === "episode") await makeVisible();
+    state = "open";
   };
 
   const finalize = async (): Promise<void> => {
-    if (episodes.length === 0) {
+    if (meta.episodes === 0) {
       throw new InsulaError("dataset/empty", `${destination}: add at least one episode before finalize()`);
     }
-    await data.close();
-    const episodesPath = join(building, expandTemplate(EPISODES_PATH, { chunk_index: 0, file_index: 0 }));
-    await mkdir(dirname(episodesPath), { recursive: true });
-    await writeFile(episodesPath, episodesTable(episodes, features), { flush: true });
-    const meta = (name: string, bytes: string | Uint8Array): Promise<void> =>
-      writeFile(join(building, "meta", name), bytes, { flush: true });
-    await meta("tasks.parquet", tasksTable([...taskIndex.keys()]));
-    await meta("stats.json", json(datasetStats(episodes, features)));
-    await meta(
-      "info.json",
-      json({
-        codebase_version: WRITTEN_VERSION,
-        robot_type: robotType,
-        total_episodes: episodes.length,
-        total_frames: totalFrames,
-        total_tasks: taskIndex.size,
-        chunks_size: chunksSize,
-        data_files_size_in_mb: dataFilesSizeInMb,
-        video_files_size_in_mb: 200,
-        fps,
-        splits: { train: `0:${episodes.length}` },
-        data_path: DATA_PATH_V3,
-        video_path: null,
-        features,
-      }),
-    );
-    refuseExisting(destination);
-    await rename(building, destination);
+    if (uncommitted > 0) await makeVisible();
+    await staging.release();
     state = "finalized";
   };
 
   return {
+    get episodes() {
+      return meta.episodes;
+    },
     addEpisode: (episode) => inTurn(() => addEpisode(episode)),
     finalize: () => inTurn(finalize),
     async abort() {
       await queue;
       if (state === "finalized") return;
+      if (state === "aborted") return;
       state = "aborted";
-      await rm(building, { recursive: true, force: true });
+      await staging.release();
+      if (root !== destination) await rm(root, { recursive: true, force: true });
     },
   };
 }
-
-const json = (value: unknown): string => `${JSON.stringify(value, null, 4)}\n`;
 
 function refuseExisting(path: string): void {
   if (existsSync(path)) {
@@ -202,129 +212,7 @@ function refuseExisting(path: string): void {
   }
 }
 
-function datasetStats(episodes: readonly EpisodeRow[], features: Features): Record<string, unknown> {
-  const names = Object.keys(episodes[0]!.stats);
-  const entries = names.map((name) => {
-    const { dtype, shape } = features[name]!;
-    const stats = aggregateStats(episodes.map((e) => e.stats[name]!));
-    return [name, Object.fromEntries(statEntries(stats, statShape(dtype, shape)))];
-  });
-  return Object.fromEntries(entries);
-}
-
-function checkFeature(name: string, feature: FeatureSpec): void {
-  const refuse = (problem: string): never => {
-    throw new InsulaError("dataset/feature", `feature '${name}': ${problem}`);
-  };
-  if (name in DEFAULT_FEATURES) refuse("is added by the writer; leave it out");
-  if (name.includes("/")) refuse("names may not contain '/'");
-  if (!feature.shape.every((d) => Number.isSafeInteger(d) && d > 0)) {
-    refuse(`expected positive dimensions, found [${feature.shape.join(", ")}]`);
-  }
-  if (feature.dtype === "image") imageSize(name, feature);
-  else if (!isNumeric(feature.dtype))
-    refuse(`cannot write dtype '${feature.dtype}'; use a number or 'image'`);
-}
-
-/** The columns LeRobot adds; counters are int64, `timestamp` is float32 seconds. */
-function defaultColumns(
-  frames: number,
-  { fps, from, episode, task }: { fps: number; from: number; episode: number; task: number },
-): Record<string, NdArray> {
-  const column = (data: Float32Array | Float64Array | BigInt64Array): NdArray => ({ data, shape: [frames] });
-  const int = (of: (i: number) => number): NdArray =>
-    column(BigInt64Array.from({ length: frames }, (_, i) => BigInt(of(i))));
-  return {
-    timestamp: column(Float32Array.from({ length: frames }, (_, i) => i / fps)),
-    frame_index: int((i) => i),
-    episode_index: int(() => episode),
-    index: int((i) => from + i),
-    task_index: int(() => task),
-  };
-}
-
-/** Check everything about an episode before a byte of it is written; returns its images by feature. */
-async function checkEpisode(
-  features: Record<string, FeatureSpec>,
-  { frames, columns, images }: EpisodeInput,
-  where: string,
-): Promise<Record<string, readonly Uint8Array[]>> {
-  if (!(Number.isSafeInteger(frames) && frames > 0)) {
-    throw new InsulaError("dataset/shape", `${where}: expected at least one frame, found ${frames}`);
-  }
-  for (const name of [...Object.keys(columns), ...Object.keys(images)]) {
-    if (features[name]) continue;
-    const known = Object.keys(features).join(", ");
-    throw new InsulaError(
-      "dataset/unknown-key",
-      `${where}: '${name}' is not a feature of this dataset (${known})`,
-    );
-  }
-  for (const [name, feature] of Object.entries(features)) {
-    if (feature.dtype === "image") await checkImages(name, feature, images[name], frames, where);
-    else checkColumn(name, feature, columns[name], frames, where);
-  }
-  return images;
-}
-
-function checkColumn(
-  name: string,
-  { shape, dtype }: FeatureSpec,
-  column: NdArray | undefined,
-  frames: number,
-  where: string,
-): void {
-  if (!column) throw new InsulaError("dataset/missing-key", `${where}: no column '${name}'`);
-  const expected = [frames, ...shape];
-  const flat = sizeOf(shape) === 1 && column.shape.length === 1 && column.shape[0] === frames;
-  if (!flat && column.shape.join() !== expected.join()) {
-    throw new InsulaError(
-      "dataset/shape",
-      `${name}: expected [${expected.join(", ")}], found [${column.shape.join(", ")}] in ${where}`,
-    );
-  }
-  const fractional = column.data instanceof Float32Array || column.data instanceof Float64Array;
-  if (!dtype.startsWith("float") && fractional) {
-    throw new InsulaError(
-      "dataset/dtype",
-      `${name}: expected ${dtype} values, found a ${column.data.constructor.name} in ${where}`,
-    );
-  }
-  const dim = sizeOf(shape);
-  const bad = fractional ? (column.data as Float32Array).findIndex((x) => !Number.isFinite(x)) : -1;
-  if (bad >= 0) {
-    throw new InsulaError(
-      "dataset/not-finite",
-      `${name}: ${column.data[bad]} in ${where}, frame ${Math.floor(bad / dim)}, dim ${bad % dim}`,
-    );
-  }
-}
-
-async function checkImages(
-  name: string,
-  feature: FeatureSpec,
-  images: readonly Uint8Array[] | undefined,
-  frames: number,
-  where: string,
-): Promise<void> {
-  if (images?.length !== frames) {
-    throw new InsulaError(
-      "dataset/shape",
-      `${name}: expected ${frames} images, found ${images?.length ?? "none"} in ${where}`,
-    );
-  }
-  const { height, width } = imageSize(name, feature);
-  for (const [i, bytes] of images.entries()) {
-    const found = await sharp(bytes)
-      .metadata()
-      .catch((cause: unknown) => {
-        throw new InsulaError("dataset/image", `${name}: frame ${i} of ${where} is not an image`, { cause });
-      });
-    if (found.width !== width || found.height !== height) {
-      throw new InsulaError(
-        "dataset/shape",
-        `${name}: expected ${height}x${width} pixels (height x width), found ${found.height}x${found.width} in ${where}, frame ${i}`,
-      );
-    }
-  }
+/** All features but those that every dataset has. */
+export function ownFeatures(features: Features): Features {
+  return Object.fromEntries(Object.entries(features).filter(([name]) => !(name in DEFAULT_FEATURES)));
 }
