@@ -2,7 +2,7 @@
  * @file The one training artifact of a configuration: what `insula train` runs is what `insula export-artifact`
  * writes.
  */
-import { type Artifact, type ArtifactOptions, buildArtifact } from "@insula/ki-model";
+import { type Artifact, type ArtifactOptions, buildArtifact, partOptions } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
 import { parseDevice } from "@insula/ort-session";
 import type { RunConfig } from "./configs/types.js";
@@ -19,24 +19,32 @@ export function runArtifactOptions({
   model,
   data,
   batchSize,
+  gradientAccumulation,
+  flowDraws,
   optimizer,
   emaDecay,
   device,
   computeType,
+  train,
   freeze,
   frozenType,
   lossRows,
   rematerialize,
 }: RunConfig): ArtifactOptions {
   const { maxTokenLen } = model;
+  const part = partOptions(model, train);
+  const frozen = [...part.freeze, ...freeze];
   const bucketed = maxTokenLen >= MIN_BUCKETED_LENGTH && parseDevice(device).type === "cpu";
   return {
     batchSize,
     imageKeys: robotSpec(data.robot).cameras(configModelType(model)),
     tokenBuckets: bucketed ? [1, 2, 3].map((n) => Math.ceil((n * maxTokenLen) / 4)) : [],
     optimizer: { ...optimizer, emaDecay },
+    ...(gradientAccumulation === 1 ? {} : { gradientAccumulation }),
+    ...(flowDraws === 1 ? {} : { flowDraws }),
     ...(computeType === "float32" ? {} : { computeType }),
-    ...(freeze.length > 0 ? { freeze, frozenType } : {}),
+    ...(frozen.length > 0 ? { freeze: frozen, frozenType } : {}),
+    ...(part.only ? { only: part.only } : {}),
     ...(lossRows === null ? {} : { lossRows: Math.min(lossRows, maxTokenLen - 1) }),
     ...(rematerialize === "auto" || rematerialize === false ? {} : { rematerialize }),
   };

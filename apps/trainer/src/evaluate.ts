@@ -13,6 +13,9 @@ import type { RunConfig } from "./configs/types.js";
 import type { Pipeline } from "./data/pipeline.js";
 import type { RobotSpec } from "./data/robots.js";
 import { makeRng } from "./rng.js";
+import { errorSum, recordedChunk } from "./validation/action-errors.js";
+import { meanAction } from "./validation/mean-action.js";
+import { tokenActions } from "./validation/token-actions.js";
 
 export interface EvaluateParts {
   config: RunConfig;
@@ -112,41 +115,38 @@ async function tokenActor(
     ...(cuda ? { cuda } : {}),
     ...(threads ? { threads } : {}),
   });
-  const { actionHorizon, actionDim } = config.model;
-  const zeros = { data: new Float32Array(actionHorizon * actionDim), shape: [actionHorizon, actionDim] };
   let notDecoded = 0;
   const act = async (sample: Sample) => {
     const input = pipeline.inputs(observed(pipeline, sample));
-    const state = input["state"]!;
-    const data = await sampler.sample(collate([input]).observation);
-    try {
-      return pipeline.outputs({ state, actions: { data, shape: [data.length] } })["actions"] as NdArray;
-    } catch (error) {
-      if (!(error instanceof InsulaError && error.code.startsWith("fast/"))) throw error;
-      notDecoded += 1;
-      return pipeline.unnormalized({ state, actions: zeros })["actions"] as NdArray;
-    }
+    const ids = await sampler.sample(collate([input]).observation);
+    const { actions, decoded } = tokenActions(ids, input["state"] as NdArray, {
+      pipeline,
+      model: config.model,
+    });
+    if (!decoded) notDecoded += 1;
+    return actions;
   };
   return { act, notDecoded: () => notDecoded, release: sampler.release };
 }
 
 /** What the robot would have seen: the sample without the demonstrator's actions. */
-function observed(pipeline: Pipeline, sample: Sample): Sample {
+export function observed(pipeline: Pipeline, sample: Sample): Sample {
   const { actions, actions_is_pad, ...seen } = pipeline.repack(sample);
   return seen;
 }
 
-/** The errors of always answering with the mean action of the training data; undefined for relative actions. */
+/** The errors of always answering with the mean action of the training data. */
 export async function evaluateMeanAction(
   parts: EvaluateParts,
   options: EvaluateOptions = {},
-): Promise<ActionErrors | undefined> {
-  const { config, stats, spec } = parts;
-  if (config.data.deltaActions) return undefined;
-  const horizon = config.model.actionHorizon;
-  const mean = stats["actions"]!.mean.subarray(0, spec.actionDim);
-  const data = Float64Array.from({ length: horizon * spec.actionDim }, (_, i) => mean[i % spec.actionDim]!);
-  return meanErrors(parts, options, async () => ({ data, shape: [horizon, spec.actionDim] }));
+): Promise<ActionErrors> {
+  const mean = meanAction(parts);
+  return meanErrors(parts, options, async (sample) => mean(modelState(parts.pipeline, sample)));
+}
+
+/** The normalised state of a dataset sample, as the model would get it. */
+function modelState(pipeline: Pipeline, sample: Sample): NdArray {
+  return pipeline.inputs(observed(pipeline, sample))["state"] as NdArray;
 }
 
 async function meanErrors(
@@ -166,25 +166,14 @@ async function meanErrors(
       "evaluate: no episodes are held out; name some with --episodes",
     );
   }
-  const sums = new Array<number>(spec.actionDim).fill(0);
-  let actions = 0;
+  const errors = errorSum(spec.actionDim);
   for (const [done, frame] of frames.entries()) {
     const sample = await dataset.sample(frame, {
       actionHorizon: config.model.actionHorizon,
       actionKeys: [spec.actionKey],
     });
-    const predicted = await predict(sample);
-    const { data: expected } = sample[spec.actionKey] as NdArray;
-    const { data: isPad } = sample[`${spec.actionKey}_is_pad`] as NdArray;
-    for (let t = 0; t < config.model.actionHorizon; t++) {
-      if (isPad[t]) break;
-      actions += 1;
-      for (let d = 0; d < spec.actionDim; d++) {
-        const i = t * spec.actionDim + d;
-        sums[d]! += Math.abs(Number(predicted.data[i]) - Number(expected[i]));
-      }
-    }
+    errors.add(await predict(sample), recordedChunk(sample, spec));
     onProgress?.(done + 1, frames.length);
   }
-  return { perDim: sums.map((s) => s / actions), chunks: frames.length, actions, notDecoded: 0 };
+  return { perDim: errors.perDim(), chunks: errors.chunks(), actions: errors.actions(), notDecoded: 0 };
 }

@@ -3,6 +3,7 @@ import { closestMatch, InsulaError } from "@insula/model-types";
 import { Command, CommanderError } from "commander";
 import type { Io } from "./commands/command.js";
 import { installConfigs } from "./commands/configs.js";
+import { installDataset } from "./commands/dataset/index.js";
 import { installDoctor } from "./commands/doctor.js";
 import { installEvaluate } from "./commands/evaluate.js";
 import { installExportArtifact } from "./commands/export-artifact.js";
@@ -10,6 +11,7 @@ import { installInfer } from "./commands/infer.js";
 import { installInspect } from "./commands/inspect.js";
 import { installNormStats } from "./commands/norm-stats.js";
 import { installPlan } from "./commands/plan.js";
+import { installReport } from "./commands/report.js";
 import { installServe } from "./commands/serve.js";
 import { installTrain } from "./commands/train.js";
 import { installVerify } from "./commands/verify.js";
@@ -18,9 +20,11 @@ import { installWeights } from "./commands/weights.js";
 const INSTALL = [
   installTrain,
   installEvaluate,
+  installReport,
   installInfer,
   installServe,
   installNormStats,
+  installDataset,
   installExportArtifact,
   installInspect,
   installConfigs,
@@ -39,7 +43,7 @@ const FLAG_ALIASES: Readonly<Record<string, string>> = {
 /**
  * Run one command line.
  * @param args without the program's own name.
- * @returns the exit code: 0, 1 for an error, 2 for a wrong command line, what a command asked for otherwise.
+ * @returns the exit code: what a command asked for, else 0, 1 for an error, 2 for a wrong command line.
  */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
   const program = new Command("insula")
@@ -57,7 +61,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return commandLineError(error, program, args, io);
     io.err(errorText(error));
-    return 1;
+    return io.exitCode ?? 1;
   }
 }
 

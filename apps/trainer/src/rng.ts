@@ -47,14 +47,15 @@ export function makeRng(source: { seed: number; purpose: string } | RngState): R
 }
 
 /**
- * The draws of one flow-matching step (openpi `models/pi0.py` `compute_loss`): noise `[b, h, d]` ~ N(0, 1),
- * time `[b]` = Beta(1.5, 1) · 0.999 + 0.001, where Beta(1.5, 1) = U^(2/3) by inversion of its CDF x^1.5.
+ * The draws of one flow-matching step (openpi `models/pi0.py` `compute_loss`), k per sample: noise `[b·k, h, d]` ~
+ * N(0, 1), time `[b·k]` = Beta(1.5, 1) · 0.999 + 0.001, where Beta(1.5, 1) = U^(2/3) by inversion of its CDF x^1.5.
  */
 export function flowDraws(
   rng: Rng,
-  size: { batchSize: number; actionHorizon: number; actionDim: number },
+  size: { batchSize: number; flowDraws?: number; actionHorizon: number; actionDim: number },
 ): FlowDraws {
-  const { batchSize: b, actionHorizon: h, actionDim: d } = size;
+  const { batchSize, flowDraws: k = 1, actionHorizon: h, actionDim: d } = size;
+  const b = batchSize * k;
   const noise = { data: rng.normal(new Float32Array(b * h * d)), shape: [b, h, d] };
   const time = { data: new Float32Array(b), shape: [b] };
   for (let i = 0; i < b; i++) time.data[i] = rng.uniform() ** (2 / 3) * 0.999 + 0.001;

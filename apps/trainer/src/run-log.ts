@@ -1,5 +1,6 @@
 /** @file The lines of a run: to the console and to `train.log`. */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { openSync } from "node:fs";
+import { appendTo } from "./append.js";
 
 export interface RunLog {
   line(text: string): void;
@@ -8,12 +9,12 @@ export interface RunLog {
 
 /** Append to `path` what `echo` shows. */
 export function openLog(path: string, echo: (line: string) => void): RunLog {
-  const file = openSync(path, "a");
+  const file = appendTo(openSync(path, "a"));
   return {
     line(text) {
       echo(text);
-      writeSync(file, `${text}\n`);
+      file.write(`${text}\n`);
     },
-    close: () => closeSync(file),
+    close: file.close,
   };
 }

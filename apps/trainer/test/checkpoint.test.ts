@@ -61,7 +61,9 @@ test.each([0.99, null])("a checkpoint reads back whole (EMA %s)", async (emaDeca
   const { files, ...rest } = saved;
   expect(await readCheckpoint(dir)).toEqual(rest);
   expect(await readParams(dir)).toEqual(saved.state.ema ?? saved.state.params);
-  expect(readdirSync(dir).sort()).toEqual(["assets", "config.json", "params", "tokenizers", "train_state"]);
+  expect(readdirSync(dir).sort()).toEqual([
+    ...["assets", "checksums.json", "config.json", "params", "tokenizers", "train_state", "version.json"],
+  ]);
   expect(existsSync(join(dir, "train_state", "params.safetensors"))).toBe(emaDecay !== null);
   expect(readFileSync(join(dir, "tokenizers", "text.json"))).toEqual(Buffer.of(1, 2));
   expect(await findCheckpoint(root)).toBe(dir);
@@ -112,6 +114,7 @@ test("missing and foreign folders are named", async () => {
   );
   const dir = await saveCheckpoint(join(base, "gone"), checkpoint(1));
   rmSync(join(dir, "train_state", "nu.safetensors"));
+  rmSync(join(dir, "checksums.json")); // as checkpoints of 0.1.0 are
   await expect(readCheckpoint(dir)).rejects.toMatchObject({ code: "checkpoint/missing" });
 });
 
@@ -134,11 +137,11 @@ test("start rules", async () => {
 
 test("checking a folder touches nothing", async () => {
   const dir = join(base, "checked", "run");
-  expect(await checkRunDir(dir)).toEqual({ dir });
+  expect(await checkRunDir(dir)).toEqual({ dir, damaged: [] });
   expect(existsSync(join(base, "checked"))).toBe(false);
   await saveCheckpoint(join(dir, "checkpoints"), checkpoint(5));
-  expect(await checkRunDir(dir, { overwrite: true })).toEqual({ dir });
-  expect(await checkRunDir(dir, { resume: true })).toEqual({ dir, resumeStep: 5 });
+  expect(await checkRunDir(dir, { overwrite: true })).toEqual({ dir, damaged: [] });
+  expect(await checkRunDir(dir, { resume: true })).toEqual({ dir, damaged: [], resumeStep: 5 });
   await expect(checkRunDir(dir)).rejects.toMatchObject({ code: "run/exists" });
   expect(await listCheckpoints(join(dir, "checkpoints"))).toEqual([5]);
   writeFileSync(join(base, "plain"), "");

@@ -65,7 +65,9 @@ test("--plan-only prints the plan and touches nothing", async () => {
   const dir = join(base, "planned");
   const plan = await insula("train", "debug", "--log-dir", dir, "--plan-only");
   expect(plan).toMatchObject({ code: 0, err: "" });
-  expect(plan.out).toMatch(/^run +debug .*\/planned\nparameters .*\ntokens .*\nsteps .*\nmemory /);
+  expect(plan.out).toMatch(
+    /^run +debug .*\/planned\n +parameters +trained +memory .*\n-.*\nvlm .*\nexpert .*\nall .*\ntokens .*\nsteps .*\nmemory /,
+  );
   expect(existsSync(dir)).toBe(false);
   mkdirSync(join(dir, "checkpoints", "9"), { recursive: true });
   for (const flags of [[], ["--overwrite"], ["--resume"]]) {

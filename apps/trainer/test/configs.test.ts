@@ -185,3 +185,16 @@ test("override values: JSON where it is JSON, text otherwise; the last one wins"
     data: { defaultPrompt: "fold the = towel" },
   });
 });
+
+test("a configuration of a checkpoint of 0.1.0 has none of the settings about saving, and reads", () => {
+  const now = resolve("pi05_droid_ki", "tiny");
+  const { maxToKeep, checkpointBaseDir, maxSaveFailures, saveRetrySeconds, emergencyDir, ...old } = now;
+  expect(checkRunConfig(old)).toEqual(now);
+  for (const wrong of [
+    { maxToKeep: 0 },
+    { maxSaveFailures: 0 },
+    { saveRetrySeconds: -1 },
+    { emergencyDir: 3 },
+  ])
+    expect(() => checkRunConfig({ ...now, ...wrong })).toThrow(Object.keys(wrong)[0]!);
+});

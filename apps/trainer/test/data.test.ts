@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLeRobotDataset, type FeatureSpec, openLeRobotDataset } from "@insula/lerobot-dataset";
 import type { NdArray, Sample } from "@insula/model-types";
-import { describeShared, sharedJson, sharedPath } from "@insula/test-kit";
+import { describeShared, sharedPath } from "@insula/test-kit";
 import { readNormStats } from "@insula/transforms/node";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
@@ -11,6 +11,7 @@ import { checkDataset } from "../src/data/checks.js";
 import { datasetNormStats } from "../src/data/norm-stats.js";
 import { robotSpec } from "../src/data/robots.js";
 import { splitEpisodes } from "../src/data/split.js";
+import { upstreamNormStats } from "../src/data/stats/upstream.js";
 
 const base = mkdtempSync(join(tmpdir(), "insula-data-"));
 afterAll(() => rmSync(base, { recursive: true }));
@@ -91,24 +92,28 @@ describeShared("statistics of real DROID episodes", () => {
     await real.close();
   });
 
-  test("of horizon 15 agree with openpi's script, which drops the last 6 of 614 frames", async () => {
-    const { norm_stats: golden } = sharedJson<{
-      norm_stats: Record<string, { mean: number[]; std: number[] }>;
-    }>("golden/norm_stats_droid/norm_stats_h15_b32.json");
-    const real = await openLeRobotDataset(sharedPath("data", "lerobot", "droid_subset_v30"), { cameras: [] });
-    const stats = await datasetNormStats(real, {
-      robot: "droid",
-      spec: droid,
-      actionHorizon: 15,
-      deltaActions: null,
-      upstream: true,
-      episodes: new Set(real.episodes.map((e) => e.index)),
-    });
-    for (const key of ["state", "actions"]) {
-      expect(stats[key]!.mean).toBeAllclose(golden[key]!.mean, { rtol: 0.02 });
-      expect(stats[key]!.std).toBeAllclose(golden[key]!.std, { rtol: 0.02 });
+  test("of openpi's script: whole chunks, the last 6 of 614 frames dropped, to its last digit but one", async () => {
+    const golden = await readNormStats(sharedPath("golden", "norm_stats_droid", "norm_stats_h15_b32.json"));
+    for (const engine of ["duckdb", "hyparquet"] as const) {
+      const real = await openLeRobotDataset(sharedPath("data", "lerobot", "droid_subset_v30"), {
+        cameras: [],
+      });
+      const stats = await upstreamNormStats(real, {
+        robot: "droid",
+        spec: droid,
+        actionHorizon: 15,
+        deltaActions: null,
+        batchSize: 32,
+        engine,
+        episodes: new Set(real.episodes.map((e) => e.index)),
+      });
+      for (const key of ["state", "actions"]) {
+        for (const field of ["mean", "std", "q01", "q99"] as const) {
+          expect(stats[key]![field]!).toBeAllclose(golden[key]![field]!, { rtol: 1e-6, atol: 1e-7 });
+        }
+      }
+      await real.close();
     }
-    await real.close();
   });
 });
 

@@ -68,10 +68,12 @@ test("a checkpoint holds everything that evaluation needs, and evaluation report
   const checkpoint = join(run, "checkpoints", "2");
   expect(readdirSync(checkpoint).sort()).toEqual([
     "assets",
+    "checksums.json",
     "config.json",
     "params",
     "tokenizers",
     "train_state",
+    "version.json",
   ]);
   expect(await readNormStats(join(checkpoint, "assets", "droid"))).toEqual(
     await readNormStats(join(run, "assets", "droid")),
@@ -143,7 +145,10 @@ test("the prompt of released π0.5 checkpoints can be trained with", async () =>
 });
 
 test("the artifact that a run used can be exported from its checkpoint", async () => {
-  const { out } = await train("exported", "--num_steps", "1");
+  // Its checkpoints lie elsewhere; the run's folder leads to them.
+  const disk = join(base, "disk");
+  const { out } = await train("exported", "--num_steps", "1", "--checkpoint_base_dir", disk);
+  expect(readdirSync(join(disk, "debug_pi05_ki", "default"))).toContain("1");
   const hash = /artifact +([0-9a-f]{64})/.exec(out)![1];
   const again = await insula(
     "export-artifact",

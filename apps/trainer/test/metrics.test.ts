@@ -5,9 +5,11 @@ import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { consoleLine, duration } from "../src/metrics/console.js";
 import { lossCurvesSvg, niceTicks, smoothed } from "../src/metrics/curves.js";
-import { openMetrics, readMetrics } from "../src/metrics/jsonl.js";
-import type { MetricsRow } from "../src/metrics/row.js";
-import { crc32c, openEvents } from "../src/metrics/tensorboard.js";
+import { histogramSum } from "../src/metrics/histogram.js";
+import { openMetrics, readMetrics, readValidations } from "../src/metrics/jsonl.js";
+import { crc32c } from "../src/metrics/records.js";
+import type { MetricsRow, ValidationRow } from "../src/metrics/row.js";
+import { openEvents } from "../src/metrics/tensorboard.js";
 
 const dir = mkdtempSync(join(tmpdir(), "insula-metrics-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -43,6 +45,56 @@ test("metrics.jsonl: resuming drops the rows that will be run again and a line c
   expect(rows.map((r) => r.step)).toEqual([1, 2, 3, 4, 5, 6]);
   expect(rows[4]).toEqual(row(5));
   expect(rows[5]!.total).toBe(-1);
+});
+
+test("metrics.jsonl: validations lie between the steps, are kept by a resume, and are no steps", () => {
+  const path = join(dir, "mixed.jsonl");
+  const validation = (step: number): ValidationRow => ({
+    ...{ kind: "validation", step, val_weights: "ema", val_total: 1 / step, val_frames: 4 },
+    ...{ val_metric: "total", val_best: 1 / step, val_best_step: step, val_ms: 5, time: 0 },
+  });
+  const first = openMetrics(path);
+  for (let step = 1; step <= 4; step++) {
+    first.write(row(step));
+    if (step % 2 === 0) first.write(validation(step));
+  }
+  first.close();
+  openMetrics(path, 3).close();
+  expect(readMetrics(path).map((r) => r.step)).toEqual([1, 2, 3]);
+  expect(readValidations(path)).toEqual([validation(2)]);
+});
+
+test("a histogram counts every finite value once, in a bucket that holds it", () => {
+  fc.assert(
+    fc.property(fc.array(fc.double(), { maxLength: 60 }), (values) => {
+      const sum = histogramSum();
+      sum.add(values.slice(0, 20));
+      sum.add(Float64Array.from(values.slice(20)));
+      const finite = values.filter(Number.isFinite);
+      const found = sum.result();
+      if (finite.length === 0) {
+        expect(found).toBeUndefined();
+        return;
+      }
+      const { limits, counts, num, min, max } = found!;
+      expect([num, min, max]).toEqual([
+        finite.length,
+        ...[Math.min(...finite), Math.max(...finite)].map((v) => (v === 0 ? expect.closeTo(0) : v)),
+      ]);
+      expect(limits).toHaveLength(counts.length);
+      expect([...limits].sort((a, b) => a - b)).toEqual(limits);
+      let below = 0;
+      for (const [i, limit] of limits.entries()) {
+        below += counts[i]!;
+        // A value on an edge may be counted on either side of it.
+        const under = finite.filter((v) => v < limit - 1e-9 * Math.abs(limit)).length;
+        const upTo = finite.filter((v) => v <= limit + 1e-9 * Math.abs(limit)).length;
+        expect(below).toBeGreaterThanOrEqual(under);
+        expect(below).toBeLessThanOrEqual(upTo);
+      }
+      expect(below).toBe(finite.length);
+    }),
+  );
 });
 
 test("CRC-32C of the standard's check string", () => {
@@ -99,9 +151,11 @@ function readEvents(path: string) {
 }
 
 test("TensorBoard events read back", () => {
-  const writer = openEvents(dir, 1_800_000_000);
-  writer.scalars(300_000, 1_800_000_001.5, { "loss/total": 1.5, "loss/none": undefined, lr: 1e-3 });
-  writer.scalars(2 ** 40, 1_800_000_002, { "grad_norm/größe": Number.POSITIVE_INFINITY });
+  const writer = openEvents(dir, { now: 1_800_000_000 });
+  writer.write(300_000, 1_800_000_001.5, {
+    scalars: { "loss/total": 1.5, "loss/none": undefined, lr: 1e-3 },
+  });
+  writer.write(2 ** 40, 1_800_000_002, { scalars: { "grad_norm/größe": Number.POSITIVE_INFINITY } });
   writer.close();
   expect(readEvents(writer.path)).toEqual([
     { time: 1_800_000_000, step: 0, version: "brain.Event:2", values: {} },

@@ -4,6 +4,7 @@ import { getConfig } from "../src/configs/registry.js";
 import { resolveConfig } from "../src/configs/resolve.js";
 import type { RunConfig } from "../src/configs/types.js";
 import { makeRng, type RngState } from "../src/rng.js";
+import { makeDiagnosis } from "../src/train/diagnose.js";
 import type { TrainBatches, TrainParts } from "../src/train.js";
 
 const stack = { width: 16, depth: 2, mlpDim: 24, numHeads: 2, numKvHeads: 1, headDim: 8 };
@@ -87,6 +88,8 @@ function noiseBatches(config: RunConfig, state: unknown): TrainBatches {
 export async function toyParts(config: RunConfig): Promise<TrainParts> {
   const artifact = buildArtifact(config.model, {
     batchSize: config.batchSize,
+    gradientAccumulation: config.gradientAccumulation,
+    flowDraws: config.flowDraws,
     optimizer: { ...config.optimizer, emaDecay: config.emaDecay },
   });
   const session = await createTrainSession({
@@ -97,6 +100,7 @@ export async function toyParts(config: RunConfig): Promise<TrainParts> {
   return {
     config,
     session,
+    diagnose: makeDiagnosis({ artifact, session, execution: { threads: 1 } }),
     openBatches: async (state) => noiseBatches(config, state),
     files: new Map([["assets/droid/norm_stats.json", "{}"]]),
   };

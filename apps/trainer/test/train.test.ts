@@ -7,6 +7,7 @@ import { readCheckpoint, saveCheckpoint } from "../src/checkpoint.js";
 import type { RunConfig } from "../src/configs/types.js";
 import { readMetrics } from "../src/metrics/jsonl.js";
 import { openRunDir } from "../src/run-dir.js";
+import { makeDiagnosis } from "../src/train/diagnose.js";
 import { type TrainParts, train } from "../src/train.js";
 import { toyConfig, toyParts } from "./toy.js";
 
@@ -61,6 +62,31 @@ test.each([0.9, null])(
   },
 );
 
+test("likewise in micro-batches, with several draws per sample", async () => {
+  const settings = { gradientAccumulation: 2, flowDraws: 3 };
+  const four = await run("parts-straight", toyConfig({ numTrainSteps: 4, ...settings }));
+  await run("parts-halves", toyConfig({ numTrainSteps: 2, ...settings }));
+  const halves = await run("parts-halves", toyConfig({ numTrainSteps: 4, ...settings }), { resume: true });
+  expect(losses(halves.dir)).toEqual(losses(four.dir));
+  expect(await checkpointOf(halves.dir, 4)).toEqual(await checkpointOf(four.dir, 4));
+  // In one piece the same losses but for rounding; with one draw others.
+  const whole = await run("parts-whole", toyConfig({ numTrainSteps: 4, flowDraws: 3 }));
+  losses(whole.dir).forEach(({ total }, i) => {
+    expect(losses(four.dir)[i]!.total / total).toBeCloseTo(1, 4);
+  });
+  expect(losses(whole.dir)[0]!.total / losses(four.dir)[0]!.total).toBeCloseTo(1, 6);
+  const single = await run("parts-single", toyConfig({ numTrainSteps: 1 }));
+  expect(Math.abs(losses(single.dir)[0]!.total / losses(four.dir)[0]!.total - 1)).toBeGreaterThan(1e-4);
+});
+
+test("a resumed run may be cut into other micro-batches, not into other draws", async () => {
+  await run("recut", toyConfig({ numTrainSteps: 1 }));
+  await run("recut", toyConfig({ numTrainSteps: 2, gradientAccumulation: 2 }), { resume: true });
+  await expect(run("recut", toyConfig({ numTrainSteps: 3, flowDraws: 2 }), { resume: true })).rejects.toThrow(
+    "flowDraws was 1 in the checkpoint and is 2 now",
+  );
+});
+
 test("an abort finishes the step, saves, and a resumed run ends where an undisturbed one does", async () => {
   const config = toyConfig({ numTrainSteps: 5 });
   const whole = await run("whole", config);
@@ -72,7 +98,7 @@ test("an abort finishes the step, saves, and a resumed run ends where an undistu
   expect(await checkpointOf(rest.dir, 5)).toEqual(await checkpointOf(whole.dir, 5));
 });
 
-test("a killed run loses only the steps after its last checkpoint", async () => {
+test("a run that ends with an error loses no step", async () => {
   const config = toyConfig({ numTrainSteps: 6, saveInterval: 2 });
   const whole = await run("undisturbed", config);
   const dies = run("killed", config, {
@@ -88,12 +114,45 @@ test("a killed run loses only the steps after its last checkpoint", async () => 
   });
   await expect(dies).rejects.toThrow("disk gone");
   const dir = join(base, "killed");
-  expect(readdirSync(join(dir, "checkpoints"))).toEqual(["4"]);
+  expect(readdirSync(join(dir, "checkpoints"))).toEqual(["5"]);
   expect(losses(dir).map((r) => r.step)).toEqual([1, 2, 3, 4, 5]);
   await run("killed", config, { resume: true });
   expect(losses(dir)).toEqual(losses(whole.dir));
   expect(await checkpointOf(dir, 6)).toEqual(await checkpointOf(whole.dir, 6));
 });
+
+test.each([
+  ["before it changes anything", 3, 3],
+  ["half-way", 4, 2],
+])(
+  "a step that fails %s: what is saved is whole and goes on as if nothing had been",
+  async (when, failing, saved) => {
+    const config = toyConfig({ numTrainSteps: 6, saveInterval: 2 });
+    const dies = run(when, config, {
+      wrap: (parts) => {
+        let taken = 0;
+        const session: TrainSession = {
+          ...parts.session,
+          async step(...args) {
+            if (failing === 3 && taken === failing) throw new Error("device gone");
+            const result = await parts.session.step(...args);
+            if (++taken === failing && failing === 4) throw new Error("device gone");
+            return result;
+          },
+        };
+        return { ...parts, session };
+      },
+    });
+    await expect(dies).rejects.toThrow("device gone");
+    const { dir } = await run(when, config, { resume: true }).then((rest) => {
+      expect(rest.lines[0]).toBe(`resumed from step ${saved}`);
+      return rest;
+    });
+    const whole = await run(`never ${when}`, config);
+    expect(losses(dir)).toEqual(losses(whole.dir));
+    expect(await checkpointOf(dir, 6)).toEqual(await checkpointOf(whole.dir, 6));
+  },
+);
 
 test("a run leaves metrics, events, curves and a checkpoint with its files", async () => {
   const config = toyConfig({ numTrainSteps: 3, logInterval: 2 });
@@ -173,11 +232,16 @@ test("cut samples are warned of when the first is seen, and counted in every row
 });
 
 /** A run whose batches from the second to the last-but-one have NaN actions. */
-function runWithNaN(name: string, bad: number, overrides: Parameters<typeof toyConfig>[0] = {}) {
+function runWithNaN(
+  name: string,
+  bad: number,
+  overrides: Parameters<typeof toyConfig>[0] = {},
+  change: (parts: TrainParts) => TrainParts = (parts) => parts,
+) {
   const config = toyConfig({ numTrainSteps: bad + 2, saveInterval: 1, keepPeriod: 1, ...overrides });
   return run(name, config, {
     wrap: (parts) => ({
-      ...parts,
+      ...change(parts),
       openBatches: async (state, step) => {
         const batches = await parts.openBatches(state, step);
         let n = 0;
@@ -185,8 +249,8 @@ function runWithNaN(name: string, bad: number, overrides: Parameters<typeof toyC
           ...batches,
           next: async () => {
             const item = await batches.next();
-            if (++n >= 2 && n < bad + 2) item.batch.actions.data.fill(Number.NaN);
-            return item;
+            if (++n >= 2 && n < bad + 2) item.batch.actions.data.subarray(-4).fill(Number.NaN);
+            return { ...item, origins: [30, 31].map((frame) => ({ episode: 7, frame })) };
           },
         };
       },
@@ -196,13 +260,52 @@ function runWithNaN(name: string, bad: number, overrides: Parameters<typeof toyC
 
 test("a batch whose loss is not finite changes nothing, is reported, and the run goes on", async () => {
   const { lines, last, dir } = await runWithNaN("skipped", 1);
-  expect(lines).toContain("warning: step 2: total is NaN: nothing was changed");
+  // The last four numbers of two samples of 3 steps and 8 dims.
+  expect(lines).toContain(
+    "warning: step 2: total is NaN; first not finite: input actions [2, 3, 8]: NaN at [1, 2, 4], 4 of 48 elements " +
+      "are not finite (sample 1: episode 7 frame 31): nothing was changed",
+  );
   expect(last!.step).toBe(3);
   expect(Number.isFinite(last!.total)).toBe(true);
   const [one, two] = ["1", "2"].map((step) =>
     readFileSync(join(dir, "checkpoints", step, "params", "params.safetensors")),
   );
   expect(two).toEqual(one);
+});
+
+test("a step that overflows names the operation and the parameter; a row of them is explained once", async () => {
+  const config = toyConfig({ numTrainSteps: 3 });
+  const { lines } = await run("overflow", config, {
+    wrap: (parts) => ({
+      ...parts,
+      openBatches: async (state, step) => {
+        const state0 = await parts.session.state();
+        state0.params.get("action_in_proj/kernel")!.data.fill(3e38);
+        await parts.session.restore(state0);
+        return parts.openBatches(state, step);
+      },
+    }),
+  });
+  const warnings = lines.filter((line) => line.startsWith("warning"));
+  expect(warnings[0]).toMatch(
+    /^warning: step 1: .*; first not finite: forward embed_suffix\/\w+ .* of action_in_proj\/kernel: .*\(sample 0, sample 1\): nothing/,
+  );
+  expect(warnings.slice(1).map((line) => line.includes("first not finite"))).toEqual([false, false]);
+});
+
+test("a diagnosis that fails is told, and the run goes on", async () => {
+  const { lines, last } = await runWithNaN("no-diagnosis", 1, {}, (parts) => ({
+    ...parts,
+    diagnose: makeDiagnosis({
+      artifact: { manifest: {} as never },
+      session: parts.session,
+      execution: {},
+    }),
+  }));
+  expect(lines.find((line) => line.startsWith("warning: step 2"))).toMatch(
+    /the diagnosis failed: .*: nothing/,
+  );
+  expect(last!.step).toBe(3);
 });
 
 test("more of them in a row than allowed stop the run; the checkpoints stay", async () => {

@@ -1,20 +1,28 @@
 /** @file What the commands share: the console, options that several of them take, option parsers. */
 import { InsulaError } from "@insula/model-types";
 import { type Command, InvalidArgumentError } from "commander";
+import { type LiveLine, liveLine } from "../metrics/live-output.js";
 
 /** Where a command writes; injectable for tests. */
 export interface Io {
   out(line: string): void;
   err(line: string): void;
+  /** A line that stays at the bottom, where lines go to a terminal that has it. */
+  live?: LiveLine;
   /** Set by a command that ends without an error but not with 0: an interrupted run, a failed check. */
   exitCode?: number;
 }
 
 /** The process's own console. */
-export const processIo: Io = {
-  out: (line) => void process.stdout.write(`${line}\n`),
-  err: (line) => void process.stderr.write(`${line}\n`),
-};
+export const processIo: Io = consoleIo(liveLine(process.stdout));
+
+function consoleIo(live: LiveLine | undefined): Io {
+  if (live) return { live, out: live.above, err: (line) => live.above(line, process.stderr) };
+  return {
+    out: (line) => void process.stdout.write(`${line}\n`),
+    err: (line) => void process.stderr.write(`${line}\n`),
+  };
+}
 
 /** Adds a command to the program. */
 export type Install = (program: Command, io: Io) => void;

@@ -1,19 +1,19 @@
 /** @file `insula evaluate`: open-loop action errors of a checkpoint, in physical units. */
 import { basename, join, resolve } from "node:path";
 import { initParams } from "@insula/ki-model";
-import { openLeRobotDataset } from "@insula/lerobot-dataset";
 import { InsulaError } from "@insula/model-types";
 import type { Device, Runtime } from "@insula/ort-session";
 import { readNormStats } from "@insula/transforms/node";
 import { assertDevice, makeBackend } from "../backend.js";
 import { findCheckpoint, readCheckpointConfig, readParams } from "../checkpoint.js";
 import { checkDataset } from "../data/checks.js";
+import { openDataset } from "../data/open-dataset.js";
 import { makePipeline } from "../data/pipeline.js";
 import { robotSpec } from "../data/robots.js";
 import { findData } from "../data/source.js";
 import { splitEpisodes } from "../data/split.js";
 import { loadTokenizers, tokenizerPaths } from "../data/tokenizers.js";
-import { type ActionErrors, evaluateMeanAction, evaluateParams } from "../evaluate.js";
+import { evaluateMeanAction, evaluateParams } from "../evaluate.js";
 import { table } from "../table.js";
 import { type Install, type Io, positiveInt, wholeNumber } from "./command.js";
 import { addDeviceOptions } from "./options.js";
@@ -46,7 +46,8 @@ export interface EvaluationReport {
   trained: number[];
   /** A freshly initialised model of the same configuration. */
   untrained?: number[];
-  meanAction?: number[];
+  /** Always the mean action of the training data. */
+  meanAction: number[];
 }
 
 export const installEvaluate: Install = (program, io) => {
@@ -86,7 +87,9 @@ export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io
   const spec = robotSpec(saved.data.robot);
   const stats = await readNormStats(join(checkpoint, "assets", saved.data.assetId));
   const tokenizers = await loadTokenizers(tokenizerPaths(tokenizerDir), saved.model);
-  const dataset = await openLeRobotDataset(source.datasetDir, { cameras: [...spec.cameraColumns] });
+  const dataset = await openDataset(source.datasetDir, saved.data, spec, {
+    cameras: [...spec.cameraColumns],
+  });
   try {
     await checkDataset(dataset, saved.data.robot, spec);
     const known = dataset.episodes.map((e) => e.index);
@@ -118,25 +121,20 @@ export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io
       notDecoded: trained.notDecoded,
       dims: [...spec.actionNames],
       trained: trained.perDim,
-      ...column("untrained", untrained),
-      ...column("meanAction", meanAction),
+      ...(untrained ? { untrained: untrained.perDim } : {}),
+      meanAction: meanAction.perDim,
     };
   } finally {
     await dataset.close();
   }
 }
 
-const column = (
-  name: "untrained" | "meanAction",
-  errors: ActionErrors | undefined,
-): Partial<EvaluationReport> => (errors ? { [name]: errors.perDim } : {});
-
 function reportText(report: EvaluationReport): string {
   const { trained, untrained, meanAction } = report;
   const columns = [
     { head: "trained", values: trained },
     ...(untrained ? [{ head: "untrained", values: untrained }] : []),
-    ...(meanAction ? [{ head: "mean action", values: meanAction }] : []),
+    { head: "mean action", values: meanAction },
   ];
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   const rows = report.dims.map((name, d) => [name, ...columns.map((c) => c.values[d]!.toFixed(4))]);

@@ -1,5 +1,6 @@
 /** @file From command-line options to a resolved configuration: shared by the commands that name one. */
 import { resolve } from "node:path";
+import { isDatasetRepo } from "@insula/lerobot-dataset";
 import { MODEL_SIZES, type ModelSize } from "@insula/model-types";
 import type { Device, Runtime } from "@insula/ort-session";
 import { type Command, InvalidArgumentError, Option } from "commander";
@@ -56,7 +57,7 @@ export function addConfigOptions(command: Command): Command {
     )
     .option(
       "--dataset <dir>",
-      "LeRobot dataset (v2.0, v2.1 or v3.0); default: the config's, or embedded sample data",
+      "LeRobot dataset (v2.0, v2.1 or v3.0), a folder or owner/name on the Hugging Face hub; default: the config's, or embedded sample data",
     )
     .option("--batch-size <n>", "samples per step", positiveInt)
     .option("--num-train-steps <n>", "optimizer steps (also --num-steps)", positiveInt)
@@ -73,10 +74,16 @@ export function configFrom(argument: string | undefined, options: ConfigOptions)
     if (options[key] !== undefined) given[key] = options[key];
   }
   // Kept in the configuration, so that a resumed or evaluated run finds its data again.
-  if (options.dataset !== undefined) given["data"] = { repoId: resolve(options.dataset) };
+  if (options.dataset !== undefined) {
+    const { dataset } = options;
+    given["data"] = { repoId: isDatasetRepo(dataset) ? dataset : resolve(dataset) };
+  }
   const overrides = mergeOverrides(given, parseOverrides(options.set)) as Overrides;
   const sampleData =
-    options.dataset === undefined && declared.data.repoId === null && !setsDataset(overrides);
+    options.dataset === undefined &&
+    declared.data.repoId === null &&
+    declared.data.mixture === null &&
+    !setsDataset(overrides);
   const size = options.size ?? declared.size ?? (sampleData ? "tiny" : "full");
   const shortened =
     sampleData && size !== "full" && overrides["numTrainSteps"] === undefined
@@ -86,6 +93,6 @@ export function configFrom(argument: string | undefined, options: ConfigOptions)
 }
 
 function setsDataset(overrides: Overrides): boolean {
-  const data = overrides["data"] as { repoId?: unknown } | undefined;
-  return typeof data?.repoId === "string";
+  const data = overrides["data"] as { repoId?: unknown; mixture?: unknown } | undefined;
+  return typeof data?.repoId === "string" || Array.isArray(data?.mixture);
 }

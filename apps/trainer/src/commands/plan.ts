@@ -3,12 +3,13 @@ import { choosePlan } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
 import { runArtifactOptions } from "../artifact.js";
 import type { RunConfig } from "../configs/types.js";
+import { type Fit, whatFits } from "../plan/fits.js";
 import { scalingTables } from "../plan/markdown.js";
 import { type Alternative, tabulate } from "../plan/scaling.js";
 import { BASE_BYTES, byteCount, count, gigabytes, operations } from "../plan.js";
 import { table } from "../table.js";
 import type { Install } from "./command.js";
-import { addConfigOptions, type ConfigOptions, configFrom } from "./options.js";
+import { addConfigOptions, addDeviceOptions, type ConfigOptions, configFrom } from "./options.js";
 
 interface PlanOptions extends ConfigOptions {
   deviceMemory?: number;
@@ -17,7 +18,7 @@ interface PlanOptions extends ConfigOptions {
 }
 
 export const installPlan: Install = (program, io) => {
-  addConfigOptions(program.command("plan"))
+  addDeviceOptions(addConfigOptions(program.command("plan")))
     .description("what training a configuration needs and what would fit, without data or device")
     .option("--device-memory <size>", "memory to fit into, for example 80GB or 24GiB", byteCount)
     .option("--json", "print as JSON", false)
@@ -29,11 +30,12 @@ export const installPlan: Install = (program, io) => {
       }
       const config = configFrom(argument, options);
       const rows = tabulate(config, options.batchSize ? [options.batchSize] : undefined);
-      const chosen = options.deviceMemory === undefined ? undefined : choose(config, options.deviceMemory);
+      const { deviceMemory } = options;
+      const chosen = deviceMemory === undefined ? undefined : choose(config, deviceMemory);
+      const fits = deviceMemory === undefined ? undefined : whatFits(config, deviceMemory);
       if (options.json) {
-        io.out(
-          JSON.stringify({ config: config.name, size: config.size, chosen, rows: rows.map(record) }, null, 2),
-        );
+        const { name, size } = config;
+        io.out(JSON.stringify({ config: name, size, chosen, fits, rows: rows.map(record) }, null, 2));
         return;
       }
       const { params, trainable } = rows[0]!.plan;
@@ -48,6 +50,12 @@ export const installPlan: Install = (program, io) => {
           rows.map((row) => cells(row, options.deviceMemory)),
         ),
       );
+      if (fits && deviceMemory) {
+        io.out(
+          `\nwhat fits into ${gigabytes(deviceMemory)}, ${gigabytes(BASE_BYTES)} of it for the process:`,
+        );
+        io.out(fitTable(fits, config));
+      }
       if (chosen) io.out(verdict(chosen, config));
     });
 };
@@ -70,15 +78,34 @@ function verdict(chosen: ReturnType<typeof choose>, config: RunConfig): string {
     : `fits with ${changes.join(", ")}: ${at}`;
 }
 
+/** The ways to train, and how much of each fits. */
+function fitTable(fits: readonly Fit[], { batchSize }: RunConfig): string {
+  const pieces = ({ gradientAccumulation: parts }: Fit) =>
+    parts === null ? "–" : parts === 1 ? "in one piece" : `${parts} micro-batches of ${batchSize / parts}`;
+  return table(
+    ["trains", "parameters", "rematerialised", "EMA", "largest batch", `batch ${batchSize}`],
+    fits.map((fit) => [
+      fit.train,
+      count(fit.trained),
+      fit.rematerialize ? "yes" : "no",
+      fit.emaDecay === null ? "no" : "yes",
+      fit.largestBatch === 0 ? "–" : String(fit.largestBatch),
+      pieces(fit),
+    ]),
+  );
+}
+
 const heads = (memory: number | undefined): string[] => [
-  ...["batch", "rematerialised", "EMA", "state", "activations", "logits", "need", "operations"],
+  ...["batch", "micro", "rematerialised", "EMA", "state", "activations", "logits", "need", "operations"],
   ...(memory === undefined ? [] : ["fits"]),
 ];
 
-function cells({ batchSize, rematerialize, emaDecay, need, plan }: Alternative, memory?: number): string[] {
+function cells(row: Alternative, memory?: number): string[] {
+  const { batchSize, gradientAccumulation, rematerialize, emaDecay, need, plan } = row;
   const { parameters, gradients, moments, ema, activations, logits } = plan.bytes;
   return [
     String(batchSize),
+    String(batchSize / gradientAccumulation),
     rematerialize ? "yes" : "no",
     emaDecay === null ? "no" : "yes",
     gigabytes(parameters + gradients + moments + (emaDecay === null ? 0 : ema)),

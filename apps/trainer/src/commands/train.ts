@@ -1,7 +1,7 @@
 /** @file `insula train`: from a configuration to checkpoints, in an order in which mistakes show early. */
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { constants, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createTrainSession, writeArtifact } from "@insula/ki-model";
 import { configModelType } from "@insula/model-types";
@@ -17,6 +17,9 @@ import { type OpenTrainDataOptions, openTrainData, type TrainData } from "../dat
 import { assertFits, availableMemory, deviceMemory, makePlan, planLines } from "../plan.js";
 import { checkRunDir, openRunDir, type RunDir } from "../run-dir.js";
 import { openLog, type RunLog } from "../run-log.js";
+import { makeDiagnosis } from "../train/diagnose.js";
+import { watchSignals } from "../train/signals.js";
+import { openWatch, type Watch } from "../train/watch.js";
 import { type TrainResult, train } from "../train.js";
 import { initialParams } from "../weights.js";
 import { type Install, type Io, positiveInt } from "./command.js";
@@ -25,6 +28,8 @@ import { addConfigOptions, addDeviceOptions, type ConfigOptions, configFrom } fr
 export interface TrainCommandOptions extends ConfigOptions {
   expName: string;
   logDir?: string;
+  checkpointBaseDir?: string;
+  graceSeconds: number;
   resume: boolean;
   overwrite: boolean;
   threads?: number;
@@ -39,6 +44,13 @@ export const installTrain: Install = (program, io) => {
     .description("train a configuration; alone: pi05_droid_ki, tiny, on the embedded data, 200 steps")
     .option("--exp-name <name>", "names the run's folder", "default")
     .option("--log-dir <dir>", "the run's folder (default: runs/<config>/<exp-name>)")
+    .option("--checkpoint-base-dir <dir>", "checkpoints go to <dir>/<config>/<exp-name>/<step>")
+    .option(
+      "--grace-seconds <n>",
+      "from SIGTERM or SIGINT to the exit, for a step and its checkpoint",
+      positiveInt,
+      30,
+    )
     .option("--resume", "continue the run in that folder", false)
     .option("--overwrite", "delete the run in that folder first", false)
     .option("--threads <n>", "threads of ONNX Runtime (default: one per core)", positiveInt)
@@ -47,14 +59,18 @@ export const installTrain: Install = (program, io) => {
     .option("--plan-only", "print the plan and stop (also --dry-run)", false)
     .option("--no-cache", "do not keep optimised graphs in the user's cache folder")
     .action(async (argument: string | undefined, options: TrainCommandOptions) => {
-      const config = configFrom(argument, options);
-      const controller = new AbortController();
-      const release = onSignals(controller, io);
+      const { checkpointBaseDir = null, ...given } = configFrom(argument, options);
+      const config = { ...given, checkpointBaseDir: options.checkpointBaseDir ?? checkpointBaseDir };
+      const watch = watchSignals({ graceSeconds: options.graceSeconds, log: io.err });
       try {
-        const result = await runTraining(config, options, io, controller.signal);
-        if (result?.interrupted) io.exitCode = release.exitCode();
+        const result = await runTraining(config, options, io, watch.signal);
+        if (result?.interrupted) io.exitCode = watch.exitCode();
+      } catch (error) {
+        // Whoever sent the signal is to see that it was heard, even when the last save failed.
+        if (watch.exitCode() !== 0) io.exitCode = watch.exitCode();
+        throw error;
       } finally {
-        release();
+        watch.release();
       }
     });
 };
@@ -71,6 +87,13 @@ export async function runTraining(
 ): Promise<TrainResult | undefined> {
   const { resume, overwrite, threads, strict, tokenizers } = options;
   const dir = resolve(options.logDir ?? join("runs", config.name, options.expName));
+  const place = {
+    resume,
+    overwrite,
+    ...(config.checkpointBaseDir === null
+      ? {}
+      : { checkpointDir: resolve(config.checkpointBaseDir, config.name, options.expName) }),
+  };
   const modelType = configModelType(config.model);
   const title = `run         ${config.name} (${modelType}, size ${config.size}) in ${dir}`;
   const cameras = robotSpec(config.data.robot).cameras(modelType).length;
@@ -85,7 +108,7 @@ export async function runTraining(
   assertComputes(config);
   const backend = makeBackend(config);
   await assertDevice(backend);
-  const checked = await checkRunDir(dir, { resume, overwrite });
+  const checked = await checkRunDir(dir, place);
   const log = lateLog(io.out);
   try {
     if (checked.note) log.line(checked.note);
@@ -95,7 +118,9 @@ export async function runTraining(
     const saved =
       checked.resumeStep === undefined
         ? undefined
-        : await readCheckpointConfig(join(dir, "checkpoints", String(checked.resumeStep)));
+        : await readCheckpointConfig(
+            join(place.checkpointDir ?? join(dir, "checkpoints"), String(checked.resumeStep)),
+          );
     // The vocabulary is known only with the tokenizers.
     if (saved) assertSameRun(saved, withVocabSize(config, saved.model.vocabSize));
     const source = await findData(config, {
@@ -111,30 +136,34 @@ export async function runTraining(
       const artifact = buildRunArtifact({ ...data.config, rematerialize: plan.rematerialize });
       const params = await initialParams(data.config);
 
-      const run = await openRunDir(dir, { resume, overwrite });
+      const run = await openRunDir(dir, place, checked);
       log.open(join(dir, "train.log"));
       await writeNormStats(join(dir, "assets", config.data.assetId), data.stats);
       await writeArtifact(artifact, join(dir, "artifact"));
       log.line(`artifact    ${artifact.manifest.artifactHash} in ${join(dir, "artifact")}`);
-      const session = await createTrainSession({
-        artifact,
-        params,
+      const execution = {
         ...backend,
         ...(threads === undefined ? {} : { threads }),
         ...(options.cache ? { cacheDir: modelCacheDir() } : {}),
-      });
+      };
+      const session = await createTrainSession({ artifact, params, ...execution });
+      let watch: Watch | undefined;
       try {
-        const { openBatches, files, pipeline } = data;
-        const parts = { config: data.config, session, openBatches, files, truncated: pipeline.truncated };
+        watch = await openWatch({
+          ...{ data, session, artifact, execution, run, log: log.line, signal },
+          live: io.live,
+        });
+        const { openBatches, files } = data;
+        const diagnose = makeDiagnosis({ artifact, session, execution });
+        const parts = {
+          ...{ config: data.config, session, openBatches, files, hooks: watch.hooks, diagnose },
+          planned: plan.model.bytes.total,
+        };
         return await train(parts, { run, log: log.line, signal });
       } finally {
+        await watch?.release();
         await session.release();
-        const cut = data.pipeline.truncated();
-        if (cut > 0) {
-          log.line(
-            `warning: ${cut} samples had more tokens than maxTokenLen ${config.model.maxTokenLen} and were cut`,
-          );
-        }
+        for (const line of data.warnings()) log.line(line);
       }
     } finally {
       await data.close();
@@ -187,22 +216,4 @@ function lateLog(echo: (line: string) => void): RunLog & { open(path: string): v
     },
     close: () => file?.close(),
   };
-}
-
-/** First signal: finish the step and save. Second: leave at once. */
-function onSignals(controller: AbortController, io: Io): { (): void; exitCode(): number } {
-  let code = 0;
-  const handler = (signal: NodeJS.Signals) => {
-    const exit = 128 + constants.signals[signal];
-    if (code !== 0) process.exit(exit);
-    code = exit;
-    io.err(`${signal}: finishing this step and saving; once more leaves at once`);
-    controller.abort();
-  };
-  const signals: NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
-  for (const signal of signals) process.on(signal, handler);
-  const release = () => {
-    for (const signal of signals) process.off(signal, handler);
-  };
-  return Object.assign(release, { exitCode: () => code });
 }

@@ -1,9 +1,9 @@
 /** @file `insula weights`: released weights in, weights for openpi, LeRobot and big_vision out. */
-import { join } from "node:path";
 import { MODEL_SIZES, ModelType } from "@insula/model-types";
 import { EXPORT_FORMATS, type ExportFormat, exportWeights, reportRows } from "@insula/weights";
 import { Option } from "commander";
-import { findCheckpoint, readCheckpointConfig } from "../checkpoint.js";
+import { findCheckpoint, paramsFile, readCheckpointConfig } from "../checkpoint.js";
+import { mergeCheckpoint } from "../merge-checkpoint.js";
 import { type ImportCheckpointOptions, importCheckpoint } from "../released-weights/import.js";
 import { findNormStats } from "../released-weights/norm-stats.js";
 import { table } from "../table.js";
@@ -64,7 +64,7 @@ export const installWeights: Install = (program, io) => {
     .action(async (path: string, { format, out }: { format: ExportFormat; out: string }) => {
       const checkpoint = await findCheckpoint(path);
       const { model, data } = await readCheckpointConfig(checkpoint);
-      const file = join(checkpoint, "params", "params.safetensors");
+      const file = await paramsFile(checkpoint);
       const files = await findNormStats(checkpoint, data.assetId);
       const report = await exportWeights(file, model, format, out, { files });
       io.out(`${report.file}: ${report.written.length} tensors, float32`);
@@ -73,8 +73,18 @@ export const installWeights: Install = (program, io) => {
         io.out(
           "LeRobot's processors are not written: make them from the statistics (make_pre_post_processors)",
         );
+      if (report.merged.length > 0) io.out(`adapters merged into ${report.merged.length} weights`);
       for (const name of report.zeros) io.out(`written as zeros, nothing reads it: ${name}`);
       if (report.leftOut.length > 0)
         io.out(`no place in ${format} for ${report.leftOut.length} parameters: ${report.leftOut.join(", ")}`);
+    });
+  weights
+    .command("merge-lora")
+    .description("make a checkpoint without adapters from one with them: the same model, plain weights")
+    .requiredOption("--checkpoint <path>", "a run or one of its checkpoints")
+    .requiredOption("--out <dir>", "folder for the checkpoint; must be new")
+    .action(async ({ checkpoint, out }: { checkpoint: string; out: string }) => {
+      const merged = await mergeCheckpoint(await findCheckpoint(checkpoint), out);
+      io.out(`adapters merged into ${merged.length} weights, in ${out}`);
     });
 };

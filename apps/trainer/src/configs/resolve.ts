@@ -23,6 +23,9 @@ const FROM_SCRATCH: Record<Exclude<ModelSize, "full">, { batchSize: number; peak
   small: { batchSize: 4, peakLr: 3e-4 },
 };
 
+/** What a validation looks at, at these sizes: four of them take less than a tenth of the run. */
+const SCRATCH_VALIDATION = { batches: 2, sampledChunks: 8 };
+
 /** Warm-up over 5 % of the run, cosine down to a tenth of the peak at its end. */
 export function scaledSchedule(peakLr: number, numTrainSteps: number): LrSchedule {
   return {
@@ -36,8 +39,8 @@ export function scaledSchedule(peakLr: number, numTrainSteps: number): LrSchedul
 
 /**
  * Resolve `config` at `size`. At tiny and small: random weights, a batch of 4 (or the declared one when that
- * is smaller), images as they are, a schedule over the run's length, at least twenty console lines, and an EMA that looks back over
- * at most a tenth of the run (the declared decay would still hold the random initial weights at the end).
+ * is smaller), images as they are, a schedule over the run's length, at least twenty console lines, four validations, and an EMA that
+ * looks back over at most a tenth of the run (the declared decay would still hold the random initial weights at the end).
  * @throws InsulaError `config/field` when an override names an unknown field or a value of the wrong kind.
  */
 export function resolveConfig(
@@ -60,14 +63,28 @@ export function resolveConfig(
     weights: null,
     data: { ...base.data, augment: "none" },
     batchSize: Math.min(batchSize, config.batchSize),
+    gradientAccumulation: 1,
+    numWorkers: 0, // A step is longer than its data, and threads take a second to start.
     lrSchedule: scaledSchedule(peakLr, steps),
     emaDecay: base.emaDecay === null ? null : Math.min(base.emaDecay, Math.max(0, 1 - 10 / steps)),
     logInterval: Math.min(base.logInterval, Math.max(1, Math.round(steps / 20))),
+    histogramInterval: shortened(base.histogramInterval, steps / 10),
+    validation: {
+      ...base.validation,
+      interval: shortened(base.validation.interval, steps / 4),
+      batches: Math.min(base.validation.batches, SCRATCH_VALIDATION.batches),
+      sampledChunks: Math.min(base.validation.sampledChunks, SCRATCH_VALIDATION.sampledChunks),
+    },
   };
   return checkRunConfig(merged(scratch), reference(scratch));
 }
 
-function modelConfig(declared: Partial<ModelConfig>, size: ModelSize, overrides: unknown): ModelConfig {
+/** At most `steps` apart, but not below ten: a run of a few steps has better things to do. */
+function shortened(interval: number | null, steps: number): number | null {
+  return interval === null ? null : Math.min(interval, Math.max(10, Math.floor(steps)));
+}
+
+function modelConfig(declared: TrainConfig["model"], size: ModelSize, overrides: unknown): ModelConfig {
   if (typeof overrides !== "object" || overrides === null) {
     throw new InsulaError(
       "config/field",
@@ -75,13 +92,28 @@ function modelConfig(declared: Partial<ModelConfig>, size: ModelSize, overrides:
     );
   }
   const { vlm, expert, siglip } = SIZE_PRESETS[size];
-  return makeModelConfig({
-    size,
-    ...(mergeOverrides({ vlm, expert, siglip, ...declared }, overrides) as Partial<ModelConfig>),
-  });
+  const merged = mergeOverrides(mergeOverrides({ vlm, expert, siglip }, declared), overrides);
+  for (const stack of ["vlm", "expert", "siglip"] as const) {
+    const found = (merged as Overrides)[stack];
+    if (typeof found === "object" && found !== null) continue;
+    throw new InsulaError(
+      "config/field",
+      `config: model.${stack}: expected fields, found ${JSON.stringify(found)}`,
+    );
+  }
+  return makeModelConfig({ size, ...(merged as TrainConfig["model"]) });
 }
 
-/** Field names for suggestions: a schedule of the wrong kind should suggest fields of every kind. */
+const ADAPTERS = { rank: 0, alpha: 0, rslora: false, initB: "zeros", targets: [] };
+const LORA = { attn: ADAPTERS, ffn: ADAPTERS };
+
+/** Field names for suggestions: of a schedule of every kind, of adapters that may be absent. */
 function reference(config: RunConfig): object {
-  return { ...config, lrSchedule: { lr: 0, timescale: 0, ...scaledSchedule(0, 1), ...config.lrSchedule } };
+  const { vlm, expert } = config.model;
+  const model = { ...config.model, vlm: { ...vlm, lora: LORA }, expert: { ...expert, lora: LORA } };
+  return {
+    ...config,
+    model,
+    lrSchedule: { lr: 0, timescale: 0, ...scaledSchedule(0, 1), ...config.lrSchedule },
+  };
 }

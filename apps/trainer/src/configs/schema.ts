@@ -1,13 +1,26 @@
 /** @file The check of a filled-in configuration: strict, so that a misspelt field is an error, not a silence. */
+import { partOptions, TRAIN_PARTS } from "@insula/ki-model";
 import { closestMatch, InsulaError, MODEL_SIZES } from "@insula/model-types";
 import { type Device, parseDevice } from "@insula/ort-session";
 import { z } from "zod";
-import { DEFAULT_CUDA } from "./defaults.js";
-import { ROBOTS, type RunConfig } from "./types.js";
+import { DEFAULT_CUDA, DEFAULT_VALIDATION } from "./defaults.js";
+import { ROBOTS, type RunConfig, VALIDATION_METRICS } from "./types.js";
 
 const count = z.int().positive();
 const rate = z.number().nonnegative();
 const share = z.number().min(0).lt(1);
+
+/** A group of adapters; absent or null: none. */
+const adapters = <const T extends readonly string[]>(einsums: T) =>
+  z
+    .strictObject({
+      rank: count,
+      alpha: z.number().positive().optional(),
+      rslora: z.boolean().optional(),
+      initB: z.enum(["zeros", "normal"]).optional(),
+      targets: z.array(z.enum(einsums)).optional(),
+    })
+    .nullish();
 
 const gemma = z.strictObject({
   width: count,
@@ -16,6 +29,12 @@ const gemma = z.strictObject({
   numHeads: count,
   numKvHeads: count,
   headDim: count,
+  lora: z
+    .strictObject({
+      attn: adapters(["q_einsum", "kv_einsum", "qkv_einsum", "attn_vec_einsum"]),
+      ffn: adapters(["gating_einsum", "linear"]),
+    })
+    .nullish(),
 });
 
 const model = z.strictObject({
@@ -79,6 +98,54 @@ const rematerialize = z.union(
   "expected auto, true, false or numbers of layers { siglip, vlm, expert }",
 );
 
+const validation = z
+  .strictObject({
+    interval: count.nullable(),
+    episodes: count.nullable(),
+    batches: count,
+    sampledChunks: z.int().nonnegative(),
+    denoiseSteps: count,
+    metric: z.enum(VALIDATION_METRICS),
+  })
+  .refine(({ metric, sampledChunks }) => metric !== "action_error" || sampledChunks > 0, {
+    path: ["metric"],
+    message: "action_error needs validation.sampledChunks above 0",
+  });
+
+const filter = z
+  .strictObject({
+    episodes: z.array(z.int().nonnegative()).optional(),
+    tasks: z.array(z.string()).min(1).optional(),
+    taskPattern: z.string().optional(),
+    success: z.boolean().optional(),
+    successColumn: z.string().optional(),
+    idle: z
+      .union([
+        z.boolean(),
+        z.strictObject({
+          column: z.string().optional(),
+          dims: count.optional(),
+          threshold: z.number().positive().optional(),
+          minIdle: count.optional(),
+          minKept: count.optional(),
+          dropLast: z.int().nonnegative().optional(),
+        }),
+      ])
+      .optional(),
+    rangesFile: z.string().optional(),
+  })
+  .refine(({ tasks, taskPattern }) => tasks === undefined || taskPattern === undefined, {
+    path: ["taskPattern"],
+    message: "give tasks or taskPattern, not both",
+  });
+
+const mixtureEntry = z.strictObject({
+  repoId: z.string().min(1),
+  weight: z.number().positive(),
+  robot: z.enum(ROBOTS).optional(),
+  filter: filter.nullish(),
+});
+
 const runConfig: z.ZodType<RunConfig> = z.strictObject({
   name: z.string().min(1),
   size: z.enum(MODEL_SIZES),
@@ -94,32 +161,51 @@ const runConfig: z.ZodType<RunConfig> = z.strictObject({
     assetsDir: z.string().nullable(),
     // Checkpoints without it were trained without.
     augment: z.enum(["corrected", "upstream", "none"]).default("none"),
+    onCorrupt: z.enum(["fatal", "skip"]).default("fatal"),
     heldOut: share,
+    filter: filter.nullable().default(null),
+    fps: z.number().positive().nullable().default(null),
+    mixture: z.array(mixtureEntry).min(1).nullable().default(null),
   }),
   optimizer: z.strictObject({
     b1: share,
     b2: share,
     eps: z.number().positive(),
     weightDecay: rate,
+    noWeightDecay: z.array(z.string()).default([]),
     clipGradientNorm: z.number().positive(),
+    clip: z.enum(["joint", "group"]).default("joint"),
   }),
   lrSchedule: schedule,
   emaDecay: share.nullable(),
   batchSize: count,
+  gradientAccumulation: count.default(1),
+  flowDraws: count.default(1),
   numTrainSteps: count,
   seed: z
     .int()
     .min(0)
     .max(2 ** 32 - 1),
+  numWorkers: z.int().min(0).max(1024).default(0),
   logInterval: count,
+  // Checkpoints without these were trained without validation.
+  histogramInterval: count.nullable().default(null),
+  validation: validation.default({ ...DEFAULT_VALIDATION, interval: null }),
   saveInterval: count,
   keepPeriod: count.nullable(),
+  // Checkpoints of 0.1.0 and earlier have none of these.
+  maxToKeep: count.nullable().default(1),
+  checkpointBaseDir: z.string().nullable().default(null),
+  maxSaveFailures: count.default(5),
+  saveRetrySeconds: rate.default(30),
+  emergencyDir: z.string().nullable().default(null),
   weights: z.string().nullable(),
   // Checkpoints of 0.1.0 and earlier have none of these.
   device: device.default("cpu"),
   runtime: z.enum(["node", "capi"]).nullable().default(null),
   cuda: cuda.default(DEFAULT_CUDA),
   computeType: z.enum(["float32", "bfloat16", "float16"]).default("float32"),
+  train: z.enum(TRAIN_PARTS).default("all"),
   freeze: z.array(z.string()).default([]),
   frozenType: z.enum(["bfloat16", "float32"]).default("bfloat16"),
   lossRows: count.nullable().default(null),
@@ -139,11 +225,12 @@ export function isDevice(value: unknown): value is Device {
 /**
  * Check that `value` is a whole {@link RunConfig}.
  * @param reference a valid configuration, for suggestions of field names.
- * @throws InsulaError `config/field` naming the path of the first problem and, for an unknown field, the closest one.
+ * @throws InsulaError `config/field` naming the path of the first problem and, for an unknown field, the closest one,
+ *   `model/train` for a part to train that the model does not have.
  */
 export function checkRunConfig(value: unknown, reference: object = {}): RunConfig {
   const result = runConfig.safeParse(value);
-  if (result.success) return result.data;
+  if (result.success) return checkTogether(result.data);
   const issue = result.error.issues[0]!;
   const path = issue.path.map(String);
   if (issue.code === "unrecognized_keys") {
@@ -153,6 +240,33 @@ export function checkRunConfig(value: unknown, reference: object = {}): RunConfi
   }
   const found = JSON.stringify(valueAt(value, path));
   throw new InsulaError("config/field", `config: ${path.join(".")}: ${issue.message}, found ${found}`);
+}
+
+/** What only two fields together can tell. */
+function checkTogether(config: RunConfig): RunConfig {
+  const { batchSize, gradientAccumulation, flowDraws, model } = config;
+  const refuse = (field: string, expected: string, found: number) =>
+    new InsulaError("config/field", `config: ${field}: expected ${expected}, found ${found}`);
+  if (batchSize % gradientAccumulation !== 0) {
+    throw refuse("gradientAccumulation", `a divisor of batchSize ${batchSize}`, gradientAccumulation);
+  }
+  if (config.data.mixture && config.data.repoId !== null) {
+    throw new InsulaError(
+      "config/field",
+      `config: data.mixture: expected no data.repoId (or --dataset) beside it, found '${config.data.repoId}'`,
+    );
+  }
+  const { only } = partOptions(model, config.train);
+  const { metric } = config.validation;
+  if (only && metric === (only === "action" ? "fast_loss" : "action_loss")) {
+    throw new InsulaError(
+      "config/field",
+      `config: validation.metric: with train '${config.train}' there is no ${metric}`,
+    );
+  }
+  if (model.pi0Fast && flowDraws > 1)
+    throw refuse("flowDraws", "1 for pi0_fast, which has no expert", flowDraws);
+  return config;
 }
 
 /** The error for a field that does not exist, with the closest of `known`. */

@@ -14,8 +14,21 @@ import type { RobotSpec } from "./robots.js";
  * dataset's own errors (a row of another width names its episode).
  */
 export async function checkDataset(dataset: LeRobotDataset, robot: Robot, spec: RobotSpec): Promise<void> {
+  await checkLayout(dataset, robot, spec);
+  const keys = [spec.actionKey, ...spec.stateColumns];
+  await checkFinite(
+    dataset,
+    keys.map((key) => columnName(dataset, robot, key)),
+  );
+}
+
+/**
+ * Check by the metadata and the names of the files alone: no number is read.
+ * @throws InsulaError `data/missing-key`, `data/shape`, `data/missing-files`.
+ */
+export async function checkLayout(dataset: LeRobotDataset, robot: Robot, spec: RobotSpec): Promise<void> {
   const actions = columnName(dataset, robot, spec.actionKey);
-  const state = spec.stateColumns.map((key) => columnName(dataset, robot, key));
+  for (const key of spec.stateColumns) columnName(dataset, robot, key);
   const { shape } = dataset.features[actions]!;
   if (shape.length !== 1 || shape[0] !== spec.actionDim) {
     throw new InsulaError(
@@ -42,7 +55,6 @@ export async function checkDataset(dataset: LeRobotDataset, robot: Robot, spec: 
       `${dataset.root}: ${missing.length} files that the metadata names are missing, first ${missing[0]}; was the dataset copied whole?`,
     );
   }
-  await checkFinite(dataset, [actions, ...state]);
 }
 
 /** The dataset's column for `key`; `actions` is also found as `action`. */

@@ -13,7 +13,7 @@ import {
 } from "@insula/aloha-policy";
 import { droidInputs, droidOutputs, droidRepack, droidState } from "@insula/droid-policy";
 import { LIBERO_DIM, liberoInputs, liberoOutputs, liberoRepack, liberoState } from "@insula/libero-policy";
-import type { ModelType, NdArray, Sample } from "@insula/model-types";
+import { type ModelType, type NdArray, type Sample, sizeOf } from "@insula/model-types";
 import type { Transform } from "@insula/transforms";
 import type { Robot } from "../configs/types.js";
 
@@ -24,6 +24,8 @@ export interface RobotSpec {
   actionNames: readonly string[];
   /** Dataset column of the actions. */
   actionKey: string;
+  /** Action dims that are displacements per step, whose size depends on the frame rate. */
+  perStepActions: readonly number[];
   /** Dataset columns of the state: all that statistics need besides the actions. */
   stateColumns: readonly string[];
   /** Dataset columns of cameras that a sample must have. */
@@ -36,6 +38,8 @@ export interface RobotSpec {
   outputs: Transform;
   /** `[stateDim]`, as `inputs` gives it, of a repacked sample; needs no images. */
   state(sample: Sample): NdArray;
+  /** `state` is the values of `stateColumns` one behind the other, nothing converted. */
+  joinedState: boolean;
   /** The key of a repacked sample that holds one of `stateColumns`. */
   stateKey(column: string): string;
   /** Recorded actions `[horizon, actionDim]` as `inputs` gives them. */
@@ -56,6 +60,8 @@ const liberoCameras = (modelType: ModelType): readonly string[] => [
 ];
 
 const asRecorded = {
+  perStepActions: [],
+  joinedState: true,
   stateKey: (column: string) => `observation/${column}`,
   modelActions: (actions: NdArray) => actions,
 };
@@ -79,6 +85,7 @@ const SPECS: Readonly<Record<Robot, () => RobotSpec>> = {
   }),
   libero: () => ({
     ...asRecorded,
+    perStepActions: [0, 1, 2, 3, 4, 5],
     actionDim: LIBERO_DIM,
     actionNames: [
       "x (m)",
@@ -124,16 +131,53 @@ function aloha(columns: Readonly<Partial<Record<AlohaCamera, string>>>): RobotSp
     actionDim: ALOHA_DIM,
     actionNames: [...arm("left"), ...arm("right")],
     actionKey: "action",
+    perStepActions: [],
     stateColumns: ["observation.state"],
     cameraColumns: Object.values(columns),
     repack: alohaRepack(columns),
     inputs: () => alohaInputs(),
     outputs: alohaOutputs(),
     state: (sample) => alohaStateToModel(sample["state"] as NdArray),
+    joinedState: false,
     stateKey: () => "state",
     modelActions: alohaActionsToModel,
     cameras: () => present,
   };
+}
+
+/**
+ * The states `[n, stateDim]` of many frames: what `spec.state` gives for each, from the rows `[n, …]` of
+ * `spec.stateColumns`.
+ */
+export function statesOf(spec: RobotSpec, columns: readonly NdArray[]): NdArray {
+  const n = columns[0]!.shape[0]!;
+  const widths = columns.map(({ shape }) => sizeOf(shape.slice(1)));
+  const row = (i: number): NdArray =>
+    spec.state(
+      Object.fromEntries(
+        columns.map(({ data, shape }, c) => [
+          spec.stateKey(spec.stateColumns[c]!),
+          { data: data.subarray(i * widths[c]!, (i + 1) * widths[c]!), shape: shape.slice(1) },
+        ]),
+      ),
+    );
+  const dim = widths.reduce((a, b) => a + b, 0);
+  const single = columns.every(({ data }) => data instanceof Float32Array);
+  const data = single && spec.joinedState ? new Float32Array(n * dim) : new Float64Array(n * dim);
+  if (!spec.joinedState) {
+    for (let i = 0; i < n; i++) data.set(row(i).data as Float64Array, i * dim);
+    return { data, shape: [n, dim] };
+  }
+  if (n > 0) row(0); // Says what is wrong with the columns' widths.
+  let offset = 0;
+  for (const [c, { data: from }] of columns.entries()) {
+    const width = widths[c]!;
+    for (let i = 0; i < n; i++) {
+      for (let d = 0; d < width; d++) data[i * dim + offset + d] = Number(from[i * width + d]);
+    }
+    offset += width;
+  }
+  return { data, shape: [n, dim] };
 }
 
 /** The specification of `robot`. */

@@ -1,40 +1,62 @@
 /**
- * @file Where a run's data come from: a folder, LeRobot's cache, or the embedded sample data; and whose
+ * @file Where a run's data come from: a folder, LeRobot's or the hub's cache, or the embedded sample data; and whose
  * tokenizers are used.
  */
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { type DownloadProgress, isDatasetRepo, resolveDataset } from "@insula/lerobot-dataset";
 import { InsulaError } from "@insula/model-types";
 import { ensureSampleData, type SampleDataPaths } from "@insula/sample-data";
 import type { RunConfig } from "../configs/types.js";
 import { type TokenizerPaths, tokenizerPaths } from "./tokenizers.js";
 
 export interface DataSource {
+  /** The dataset, or a mixture's first. */
   datasetDir: string;
+  /** All datasets of a mixture. */
+  datasetDirs?: readonly string[];
   tokenizers: TokenizerPaths;
   /** What to tell about it. */
   notes: string[];
 }
 
 /**
- * Find the dataset: `dataset`, else the configuration's `repoId` as a folder or under LeRobot's home
- * (`HF_LEROBOT_HOME`, by default `~/.cache/huggingface/lerobot`), else, for robot `droid` without a `repoId`,
- * the embedded sample data.
- * @throws InsulaError `data/no-dataset`, naming where was looked and what to do.
+ * Find the dataset: `dataset`, else the configuration's `repoId`, as a folder, under LeRobot's home
+ * (`HF_LEROBOT_HOME`, by default `~/.cache/huggingface/lerobot`), or from the Hugging Face hub, else, for robot
+ * `droid` without a `repoId`, the embedded sample data.
+ * @throws InsulaError `data/no-dataset`, naming where was looked and what to do; `hub/…` for a repository that
+ *   cannot be had.
  */
 export async function findDataset(
   config: RunConfig,
   { dataset, log }: { dataset?: string; log(line: string): void },
 ): Promise<{ dir: string; embedded: boolean }> {
-  const { repoId, robot } = config.data;
-  const given = dataset ?? repoId;
-  if (given !== null) return { dir: datasetFolder(given, dataset !== undefined), embedded: false };
+  const { repoId, robot, mixture } = config.data;
+  const given = dataset ?? repoId ?? mixture?.[0]?.repoId ?? null;
+  if (given !== null) return { dir: await datasetFolder(given, log), embedded: false };
   if (robot === "droid") return { dir: (await sampleData(log)).datasetDir, embedded: true };
   throw new InsulaError(
     "data/no-dataset",
     `config '${config.name}' names no dataset, and the embedded sample data are for robot 'droid'; give --dataset DIR`,
   );
+}
+
+/**
+ * Find every dataset of a run: those of `data.mixture`, or the one that {@link findDataset} finds.
+ * @throws InsulaError as {@link findDataset}.
+ */
+export async function findDatasets(
+  config: RunConfig,
+  options: { dataset?: string; log(line: string): void },
+): Promise<{ dirs: string[]; embedded: boolean }> {
+  const { mixture } = config.data;
+  if (!mixture || options.dataset !== undefined) {
+    const { dir, embedded } = await findDataset(config, options);
+    return { dirs: [dir], embedded };
+  }
+  const dirs: string[] = [];
+  for (const { repoId } of mixture) dirs.push(await datasetFolder(repoId, options.log));
+  return { dirs, embedded: false };
 }
 
 /**
@@ -53,14 +75,16 @@ export async function findData(
         "fast/processor_config.json) in one folder: --tokenizers DIR. With --size tiny or small there are embedded ones",
     );
   }
-  const { dir, embedded } = await findDataset(config, options);
+  const { dirs, embedded } = await findDatasets(config, options);
+  const dir = dirs[0]!;
   const notes = [embedded ? "embedded sample data (--dataset DIR trains on yours)" : dir];
   if (tokenizers !== undefined) {
-    return { datasetDir: dir, tokenizers: tokenizerPaths(resolve(tokenizers)), notes };
+    return { datasetDir: dir, datasetDirs: dirs, tokenizers: tokenizerPaths(resolve(tokenizers)), notes };
   }
   if (!embedded) notes.push("embedded tokenizers (--tokenizers DIR uses yours)");
   const { textTokenizerPath, fastTokenizerDir } = await sampleData(log);
-  return { datasetDir: dir, tokenizers: { text: [textTokenizerPath], fast: [fastTokenizerDir] }, notes };
+  const paths = { text: [textTokenizerPath], fast: [fastTokenizerDir] };
+  return { datasetDir: dir, datasetDirs: dirs, tokenizers: paths, notes };
 }
 
 /** The embedded data; generated into the user's cache the first time. */
@@ -72,14 +96,25 @@ function sampleData(log: (line: string) => void): Promise<SampleDataPaths> {
   });
 }
 
-/** The folder of a dataset id or path. */
-function datasetFolder(given: string, isPath: boolean): string {
-  const home = process.env["HF_LEROBOT_HOME"] ?? join(homedir(), ".cache", "huggingface", "lerobot");
-  const places = isPath ? [resolve(given)] : [resolve(given), join(home, given)];
-  const found = places.find((place) => existsSync(join(place, "meta", "info.json")));
-  if (found) return found;
+/** The folder of a dataset path or hub id. */
+async function datasetFolder(given: string, log: (line: string) => void): Promise<string> {
+  const dir = await resolveDataset(given, { onProgress: progressLines(given, log) });
+  if (existsSync(join(dir, "meta", "info.json"))) return dir;
+  const hint = isDatasetRepo(given) ? "" : "; give --dataset DIR, or owner/name on the Hugging Face hub";
   throw new InsulaError(
     "data/no-dataset",
-    `no LeRobot dataset '${given}': looked for meta/info.json in ${places.join(", ")}; give --dataset DIR`,
+    `no LeRobot dataset '${given}': looked for meta/info.json in ${resolve(dir)}${hint}`,
   );
+}
+
+/** A line per tenth of a download. */
+function progressLines(given: string, log: (line: string) => void): (progress: DownloadProgress) => void {
+  let told = 0;
+  return ({ files, totalFiles, bytes, totalBytes }) => {
+    const tenth = Math.floor((10 * files) / totalFiles);
+    if (bytes === 0 || tenth === told) return;
+    told = tenth;
+    const mb = (count: number): string => (count / 1e6).toFixed(1);
+    log(`downloading ${given}: ${files}/${totalFiles} files, ${mb(bytes)} of ${mb(totalBytes)} MB`);
+  };
 }

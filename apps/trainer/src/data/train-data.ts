@@ -4,35 +4,28 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { TrainBatch } from "@insula/ki-model";
-import {
-  createLoader,
-  type LeRobotDataset,
-  type LoaderState,
-  openLeRobotDataset,
-} from "@insula/lerobot-dataset";
-import { InsulaError, type Sample } from "@insula/model-types";
-import {
-  augmentBatch,
-  collate,
-  findDegenerate,
-  type NormStatsMap,
-  serializeNormStats,
-} from "@insula/transforms";
+import { filterSummary, type LeRobotDataset } from "@insula/lerobot-dataset";
+import { findDegenerate, type NormStatsMap, serializeNormStats } from "@insula/transforms";
 import { readNormStats, writeNormStats } from "@insula/transforms/node";
 import type { RunConfig } from "../configs/types.js";
 import type { TrainBatches } from "../train.js";
-import { checkDataset } from "./checks.js";
-import { datasetNormStats } from "./norm-stats.js";
+import { closeMembers, type Member, memberStats, openMembers } from "./members.js";
 import { makePipeline, type Pipeline } from "./pipeline.js";
-import { type RobotSpec, robotSpec } from "./robots.js";
+import type { RobotSpec } from "./robots.js";
 import type { DataSource } from "./source.js";
-import { type Split, splitEpisodes } from "./split.js";
+import type { Split } from "./split.js";
 import { loadTokenizers, type Tokenizers, vocabularyRows } from "./tokenizers.js";
+import { type BatchCounts, countWarnings, openBatches } from "./train-batches.js";
+
+export { trainSample } from "./load-sample.js";
+export { trainBatch } from "./train-batches.js";
 
 export interface TrainData {
   /** The configuration, its vocabulary grown where the tokenizers need more rows. */
   config: RunConfig;
+  /** All that is trained on. */
+  members: readonly Member[];
+  /** Of the first member: what is validated and evaluated on. */
   dataset: LeRobotDataset;
   spec: RobotSpec;
   split: Split;
@@ -41,7 +34,10 @@ export interface TrainData {
   pipeline: Pipeline;
   /** Files for checkpoints: statistics and tokenizers. */
   files: Map<string, Uint8Array | string>;
-  openBatches(state: unknown, step: number): Promise<TrainBatches>;
+  /** Batches from a saved loader state, or from the start. */
+  openBatches(state: unknown): Promise<TrainBatches>;
+  /** What to tell of the samples handed out so far, at the end: how many were cut, how many replaced. */
+  warnings(): string[];
   close(): Promise<void>;
 }
 
@@ -58,43 +54,41 @@ export interface OpenTrainDataOptions {
 /** Open the data of a run. @throws InsulaError naming what is wrong with dataset, statistics or tokenizers. */
 export async function openTrainData(declared: RunConfig, options: OpenTrainDataOptions): Promise<TrainData> {
   const { source, runDir, resume = false, strict = false, log } = options;
-  const { robot, heldOut, assetId, assetsDir } = declared.data;
-  const spec = robotSpec(robot);
+  const { assetId, assetsDir } = declared.data;
   const tokenizers = await loadTokenizers(source.tokenizers, declared.model);
   const config = withVocab(declared, tokenizers, log);
-  const dataset = await openLeRobotDataset(source.datasetDir, { cameras: [...spec.cameraColumns] });
+  const members = await openMembers(config, source.datasetDirs ?? [source.datasetDir]);
+  const { dataset, spec, split } = members[0]!;
   try {
-    await checkDataset(dataset, robot, spec);
-    const split = splitEpisodes(dataset.episodes, heldOut);
-    log(
-      `data        ${source.notes.join("; ")}: ${dataset.totalFrames} frames at ${dataset.fps} fps, ` +
-        `${split.train.length} episodes to train on, ${split.heldOut.length} held out`,
-    );
+    for (const line of memberLines(config, members, source.notes)) log(line);
     const assets = join(runDir, "assets", assetId);
     const from = assetsDir
       ? join(assetsDir, assetId)
       : resume && existsSync(join(assets, "norm_stats.json"))
         ? assets
         : undefined;
-    const stats = from
-      ? await readNormStats(from)
-      : await datasetNormStats(dataset, {
-          robot,
-          spec,
-          actionHorizon: config.model.actionHorizon,
-          deltaActions: config.data.deltaActions,
-          episodes: new Set(split.train),
-        });
-    log(`norm stats  ${from ?? `computed from the ${split.train.length} training episodes`}`);
+    const { stats, warnings } = from ? await knownStats(from) : await memberStats(config, members);
+    const episodes = members.reduce((sum, m) => sum + m.frames.report.episodes.kept, 0);
+    log(`norm stats  ${from ?? `computed from the ${episodes} training episodes`}`);
     if (from !== assets) await writeNormStats(assets, stats);
-    for (const { message } of findDegenerate(stats)) log(`warning: norm stats: ${message}`);
-    const pipeline = makePipeline({ config, spec, stats, tokenizers, tasks: dataset.tasks, strict });
+    for (const message of warnings) log(`warning: norm stats: ${message}`);
+    const pipelines = members.map((m) =>
+      makePipeline({ config, spec: m.spec, stats, tokenizers, tasks: m.dataset.tasks, strict }),
+    );
+    const pipeline = pipelines[0]!;
+    const counts: BatchCounts = { truncated: 0, skipped: 0 };
+    const batchSource = {
+      counts,
+      ...{ config, members, pipelines, stats, strict, log },
+      tokenizerPaths: source.tokenizers,
+    };
     const files = new Map<string, Uint8Array | string>([
       [`assets/${assetId}/norm_stats.json`, serializeNormStats(stats)],
       ...[...tokenizers.files].map(([path, bytes]) => [`tokenizers/${path}`, bytes] as const),
     ]);
     return {
       config,
+      members,
       dataset,
       spec,
       split,
@@ -102,13 +96,37 @@ export async function openTrainData(declared: RunConfig, options: OpenTrainDataO
       tokenizers,
       pipeline,
       files,
-      openBatches: async (state, step) => openBatches(config, dataset, spec, split, pipeline, state, step),
-      close: () => dataset.close(),
+      openBatches: (state) => openBatches(batchSource, state),
+      warnings: () => countWarnings(counts, config),
+      close: () => closeMembers(members),
     };
   } catch (error) {
-    await dataset.close();
+    await closeMembers(members);
     throw error;
   }
+}
+
+/** What the run trains on: a line for one dataset, one for each member of a mixture, one for each filter. */
+function memberLines({ data }: RunConfig, members: readonly Member[], notes: readonly string[]): string[] {
+  const describe = ({ dataset, split }: Member): string =>
+    `${dataset.totalFrames} frames at ${dataset.fps} fps, ${split.train.length} episodes to train on, ` +
+    `${split.heldOut.length} held out`;
+  const lines = members.flatMap((member) => {
+    const { report } = member.frames;
+    const filtered = Object.entries(report.dropped).some(([why, n]) => why !== "episodes" && n > 0);
+    const share = (100 * member.weight) / members.reduce((sum, m) => sum + m.weight, 0);
+    const named = data.mixture ? `${share.toFixed(1)} % ${member.dataset.root}: ` : "";
+    return [
+      ...(data.mixture ? [`mixture     ${named}${describe(member)}`] : []),
+      ...(filtered ? [`filter      ${filterSummary(report)}`] : []),
+    ];
+  });
+  return data.mixture ? lines : [`data        ${notes.join("; ")}: ${describe(members[0]!)}`, ...lines];
+}
+
+async function knownStats(dir: string): Promise<{ stats: NormStatsMap; warnings: string[] }> {
+  const stats = await readNormStats(dir);
+  return { stats, warnings: findDegenerate(stats).map(({ message }) => message) };
 }
 
 function withVocab(config: RunConfig, tokenizers: Tokenizers, log: (line: string) => void): RunConfig {
@@ -116,57 +134,4 @@ function withVocab(config: RunConfig, tokenizers: Tokenizers, log: (line: string
   if (vocabSize === config.model.vocabSize) return config;
   log(`vocabulary  ${vocabSize} rows instead of ${config.model.vocabSize}, for these tokenizers`);
   return { ...config, model: { ...config.model, vocabSize } };
-}
-
-function openBatches(
-  config: RunConfig,
-  dataset: LeRobotDataset,
-  spec: RobotSpec,
-  split: Split,
-  pipeline: Pipeline,
-  state: unknown,
-  firstStep: number,
-): TrainBatches {
-  const loader = createLoader(dataset, {
-    batchSize: config.batchSize,
-    seed: config.seed,
-    episodes: split.train,
-    actionHorizon: config.model.actionHorizon,
-    actionKeys: [spec.actionKey],
-    transform: (sample) => trainSample(pipeline, sample),
-    ...(state === undefined ? {} : { state: state as LoaderState }),
-  });
-  const iterator = loader[Symbol.asyncIterator]();
-  const { augment } = config.data;
-  let step = firstStep;
-  return {
-    async next() {
-      const { value, done } = await iterator.next();
-      if (done) throw new InsulaError("data/end", "the loader ended before the run did");
-      const samples = value as Sample[];
-      const seen =
-        augment === "none" ? samples : augmentBatch(samples, { seed: config.seed, step, variant: augment });
-      step++;
-      return { batch: trainBatch(seen, spec), after: loader.state() };
-    },
-    close: async () => void (await iterator.return?.(undefined)),
-  };
-}
-
-/** Collate transformed samples, with the mask of real actions. */
-export function trainBatch(samples: readonly Sample[], spec: RobotSpec): TrainBatch {
-  const { observation, actions, actionMask } = collate(samples, { realActionDim: spec.actionDim });
-  if (!actions) throw new InsulaError("data/missing-key", "samples have no actions to train on");
-  return { observation, actions, ...(actionMask ? { actionMask } : {}) };
-}
-
-/** A dataset sample as the model trains on it; what goes wrong names its episode and frame. */
-export function trainSample(pipeline: Pipeline, sample: Sample): Sample {
-  try {
-    return pipeline.inputs(pipeline.repack(sample));
-  } catch (error) {
-    if (!(error instanceof InsulaError)) throw error;
-    const where = `episode ${sample["episode_index"]}, frame ${sample["frame_index"]}`;
-    throw new InsulaError(error.code, `${where}: ${error.message}`, { cause: error });
-  }
 }

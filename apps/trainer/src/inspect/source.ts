@@ -1,16 +1,14 @@
 /** @file What an audit of tokens needs of a dataset: everything that training opens, but its images. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type LeRobotDataset, openLeRobotDataset } from "@insula/lerobot-dataset";
+import type { LeRobotDataset } from "@insula/lerobot-dataset";
 import { InsulaError } from "@insula/model-types";
 import type { NormStatsMap } from "@insula/transforms";
 import { readNormStats } from "@insula/transforms/node";
 import type { RunConfig } from "../configs/types.js";
-import { checkDataset } from "../data/checks.js";
-import { datasetNormStats } from "../data/norm-stats.js";
+import { closeMembers, memberStats, openMembers } from "../data/members.js";
 import { type RobotSpec, robotSpec } from "../data/robots.js";
 import type { DataSource } from "../data/source.js";
-import { splitEpisodes } from "../data/split.js";
 import { loadTokenizers, type Tokenizers, vocabularyRows } from "../data/tokenizers.js";
 
 /** Where samples come from and how they are tokenised. A run's `TrainData` has all of it but `episodes`. */
@@ -30,28 +28,23 @@ export interface TokenSource {
  * @throws InsulaError naming what is wrong with dataset, statistics or tokenizers.
  */
 export async function openTokenSource(declared: RunConfig, source: DataSource): Promise<TokenSource> {
-  const { robot, heldOut, assetId, assetsDir, deltaActions } = declared.data;
+  const { robot, assetId, assetsDir } = declared.data;
   const spec = robotSpec(robot);
   const tokenizers = await loadTokenizers(source.tokenizers, declared.model);
   const vocabSize = vocabularyRows(tokenizers, declared.model);
   const config = { ...declared, model: { ...declared.model, vocabSize } };
-  const dataset = await openLeRobotDataset(source.datasetDir, { cameras: [] });
+  const dirs = source.datasetDirs ?? [source.datasetDir];
+  const members = await openMembers(config, dirs, { numbersOnly: true });
+  const { dataset, split } = members[0]!;
   try {
-    await checkDataset(dataset, robot, spec);
-    const episodes = splitEpisodes(dataset.episodes, heldOut).train;
-    const { actionHorizon } = config.model;
     const stats = assetsDir
       ? await assets(join(assetsDir, assetId))
-      : await datasetNormStats(dataset, {
-          robot,
-          spec,
-          actionHorizon,
-          deltaActions,
-          episodes: new Set(episodes),
-        });
+      : (await memberStats(config, members)).stats;
+    await closeMembers(members.slice(1));
+    const episodes = split.train;
     return { config, dataset, spec, stats, tokenizers, episodes };
   } catch (error) {
-    await dataset.close();
+    await closeMembers(members);
     throw error;
   }
 }

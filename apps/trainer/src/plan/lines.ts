@@ -1,45 +1,64 @@
-/** @file The plan as lines for the console. */
+/** @file The plan for the console: a table of what is held, and a line for everything else. */
+import type { StateBytes } from "@insula/ki-model";
 import type { RunConfig } from "../configs/types.js";
+import { table } from "../table.js";
 import { type Available, availableMemory } from "./available.js";
 import type { Plan } from "./make-plan.js";
 import { count, gigabytes, operations, bytes as size } from "./units.js";
 
-/** One line per subject. */
+/** What a run holds, computes and needs, before it starts. */
 export function planLines(plan: Plan, config: RunConfig, available: Available = availableMemory()): string[] {
-  const { params, trainable, tokens, memory, model } = plan;
-  const total = params.vlm + params.expert;
-  const trained = trainable.vlm + trainable.expert;
-  const sum = tokens.image + tokens.text + tokens.expert;
+  const { tokens, memory, model, kept, again, rematerialize } = plan;
   const { bytes } = model;
-  const parts = (
-    [
-      ["parameters", bytes.parameters],
-      ["gradients", bytes.gradients],
-      ["moments", bytes.moments],
-      ["EMA", bytes.ema],
-    ] as const
-  ).flatMap(([name, n]) => (n > 0 ? [`${size(n)} ${name}`] : []));
-  const { kept, again, rematerialize } = plan;
+  const { batchSize, gradientAccumulation: parts, flowDraws } = config;
   const chosen =
     rematerialize === true
       ? "all rematerialised"
       : rematerialize === false
         ? "none rematerialised"
         : `rematerialised: ${JSON.stringify(rematerialize)}`;
+  const draws = flowDraws === 1 ? "" : ` × ${flowDraws} draws`;
+  const micro = parts === 1 ? "" : ` in ${parts} micro-batches of ${batchSize / parts}`;
+  const sum = tokens.image + tokens.text + tokens.expert;
   return [
-    `parameters  ${count(total)} = ${count(params.vlm)} vlm + ${count(params.expert)} expert, ` +
-      `${trained === total ? "all trained" : `${count(trained)} trained`}`,
-    `tokens      ${sum} per sample = ${tokens.image} image + ${tokens.text} text + ${tokens.expert} action`,
-    `steps       ${config.numTrainSteps} of ${config.batchSize} samples, ${scheduleText(config)}` +
+    ...stateTable(plan, config).split("\n"),
+    `tokens      ${sum} per sample = ${tokens.image} image + ${tokens.text} text + ${tokens.expert} action${draws}`,
+    `steps       ${config.numTrainSteps} of ${batchSize} samples${micro}, ${scheduleText(config)}` +
       `${config.emaDecay === null ? "" : `, EMA ${config.emaDecay}`}, seed ${config.seed}, ` +
       `${operations(model.flops)} each`,
     `memory      about ${gigabytes(memory.totalBytes)} of ${gigabytes(available.free)} free, ` +
-      `${gigabytes(available.total)} in all`,
-    `  state       ${size(memory.stateBytes)} = ${parts.join(" + ")}`,
+      `${gigabytes(available.total)} in all, on ${config.device}`,
+    `  state       ${size(memory.stateBytes)}`,
     `  activations ${size(bytes.activations)}, ${chosen} ` +
       `(none: ${size(kept.bytes.activations)}, all: ${size(again.bytes.activations)})`,
     `  other       ${size(memory.baseBytes + bytes.constants + bytes.optimizer)} process, constants, optimizer step`,
   ];
+}
+
+/** Parameters, and bytes of what training holds for them, by group. */
+function stateTable({ params, trainable, model: { state } }: Plan, { emaDecay }: RunConfig): string {
+  const row = (name: string, all: number, trained: number, held: StateBytes) => [
+    name,
+    count(all),
+    count(trained),
+    ...[held.parameters, held.gradients, held.moments].map(size),
+    emaDecay === null ? "–" : size(held.ema),
+  ];
+  const both = (key: keyof StateBytes) => state.vlm[key] + state.expert[key];
+  const all = {
+    parameters: both("parameters"),
+    gradients: both("gradients"),
+    moments: both("moments"),
+    ema: both("ema"),
+  };
+  return table(
+    ["", "parameters", "trained", "memory", "gradients", "moments", "EMA"],
+    [
+      row("vlm", params.vlm, trainable.vlm, state.vlm),
+      ...(params.expert === 0 ? [] : [row("expert", params.expert, trainable.expert, state.expert)]),
+      row("all", params.vlm + params.expert, trainable.vlm + trainable.expert, all),
+    ],
+  );
 }
 
 function scheduleText({ lrSchedule: s }: RunConfig): string {

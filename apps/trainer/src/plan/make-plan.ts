@@ -2,7 +2,7 @@
  * @file What a run will need, before it starts: parameters per group, tokens per sample, memory. A run that
  * cannot fit is refused with the numbers instead of being killed an hour later.
  */
-import { type MemoryPlan, planMemory, type Rematerialize } from "@insula/ki-model";
+import { halfOfLayers, type MemoryPlan, planMemory, type Rematerialize } from "@insula/ki-model";
 import { configModelType, InsulaError, type ModelConfig } from "@insula/model-types";
 import { runArtifactOptions } from "../artifact.js";
 import type { RunConfig } from "../configs/types.js";
@@ -61,15 +61,13 @@ export function makePlan(config: RunConfig, cameras: number, available: Availabl
   const count = (rematerialize: Rematerialize) => planMemory(model, { ...options, rematerialize });
   const [kept, again] = [count(false), count(true)];
   const fits = (plan: MemoryPlan) => memoryNeed(plan).totalBytes <= available.free;
-  const half = (depth: number) => Math.ceil(depth / 2);
   let chosen: { rematerialize: Rematerialize; plan: MemoryPlan } = { rematerialize: true, plan: again };
   if (config.rematerialize !== "auto") {
     chosen = { rematerialize: config.rematerialize, plan: count(config.rematerialize) };
   } else if (fits(kept)) {
     chosen = { rematerialize: false, plan: kept };
   } else if (fits(again)) {
-    const { siglip, vlm, expert } = model;
-    const rematerialize = { siglip: half(siglip.depth), vlm: half(vlm.depth), expert: half(expert.depth) };
+    const rematerialize = halfOfLayers(model);
     const plan = count(rematerialize);
     if (fits(plan)) chosen = { rematerialize, plan };
   }
@@ -100,28 +98,36 @@ export function assertFits(plan: Plan, config: RunConfig, available: Available =
   throw new InsulaError(
     "plan/memory",
     `this run needs about ${gigabytes(totalBytes)} (${gigabytes(stateBytes)} parameters, gradients and moments, ` +
-      `${gigabytes(activationBytes)} activations at batch size ${config.batchSize}); ` +
+      `${gigabytes(activationBytes)} activations at ${batchText(config)}); ` +
       `${gigabytes(available.free)} of ${gigabytes(available.total)} are free. ${remedy(plan, config, available)}`,
   );
 }
 
-/** What would fit: a smaller batch, which is tried, or a smaller model. */
-function remedy({ rematerialize, memory }: Plan, config: RunConfig, { free }: Available): string {
-  const need = (batchSize: number) =>
-    memoryNeed(planMemory(config.model, { ...runArtifactOptions(config), batchSize, rematerialize }))
-      .totalBytes;
-  const one = need(1);
-  if (one <= free && config.batchSize > 1) {
-    // Memory grows along a line, nearly: chunks of the arena have their own mind.
-    const perSample = (memory.totalBytes - one) / (config.batchSize - 1);
-    let batchSize = Math.max(1, Math.floor(1 + (free - one) / perSample));
-    while (batchSize > 1 && need(batchSize) > free) batchSize--;
-    while (batchSize + 1 < config.batchSize && need(batchSize + 1) <= free) batchSize++;
-    return `--batch-size ${batchSize} would fit`;
+const batchText = ({ batchSize, gradientAccumulation: parts }: RunConfig): string =>
+  parts === 1 ? `batch size ${batchSize}` : `micro-batches of ${batchSize / parts}`;
+
+/** What would fit, tried: the same batch in more micro-batches, a batch of one, or else a smaller model. */
+function remedy({ rematerialize }: Plan, config: RunConfig, { free }: Available): string {
+  const options = { ...runArtifactOptions(config), rematerialize };
+  const fits = (sizes: { batchSize?: number; gradientAccumulation: number }) =>
+    memoryNeed(planMemory(config.model, { ...options, ...sizes })).totalBytes <= free;
+  const pieces = morePieces(config);
+  const most = pieces.at(-1);
+  if (most !== undefined && fits({ gradientAccumulation: most })) {
+    const least = pieces.find((gradientAccumulation) => fits({ gradientAccumulation }));
+    return `--set gradientAccumulation=${least} would fit and trains the same`;
   }
+  if (config.batchSize > 1 && fits({ batchSize: 1, gradientAccumulation: 1 }))
+    return "--batch-size 1 would fit";
   return config.size === "tiny"
     ? "free some memory"
     : `--size ${config.size === "full" ? "small" : "tiny"} needs less`;
+}
+
+/** Numbers of equal micro-batches above the present one. */
+function morePieces({ batchSize, gradientAccumulation }: RunConfig): number[] {
+  const numbers = Array.from({ length: batchSize }, (_, i) => i + 1);
+  return numbers.filter((n) => batchSize % n === 0 && n > gradientAccumulation);
 }
 
 function expertTokens(model: ModelConfig): number {

@@ -1,36 +1,40 @@
 /** @file The tables of docs/scaling.md. `insula plan --markdown` prints them; a test compares. */
+import { planMemory } from "@insula/ki-model";
+import { GEMMA_VARIANTS } from "@insula/model-types";
+import { runArtifactOptions } from "../artifact.js";
 import { getConfig } from "../configs/registry.js";
 import { resolveConfig } from "../configs/resolve.js";
-import { type Alternative, PROCESSORS, predictedSeconds, tabulate } from "./scaling.js";
+import type { RunConfig } from "../configs/types.js";
+import { memoryNeed } from "./make-plan.js";
+import { type Alternative, PROCESSORS, predictedSeconds, TABLE_BATCHES, tabulate } from "./scaling.js";
 import { gigabytes, operations } from "./units.js";
-
-/** Everything of the VLM, and nothing of its expert. */
-const VLM = ["PaliGemma/img/.*", "PaliGemma/llm/(?!.*_1(/|$)).*"];
 
 /** FAST targets of a sample: chunks of DROID take 20 to 60. */
 const LOSS_ROWS = 64;
 
+const { gemma_2b_lora, gemma_300m_lora } = GEMMA_VARIANTS;
+const ADAPTERS = { vlm: { lora: gemma_2b_lora.lora }, expert: { lora: gemma_300m_lora.lora } };
+
 const VARIANTS = [
-  { name: "float32", computeType: "float32", freeze: [] },
-  { name: "bfloat16", computeType: "bfloat16", freeze: [] },
-  { name: "bfloat16, expert alone", computeType: "bfloat16", freeze: VLM },
+  { name: "float32", computeType: "float32", train: "all", model: {} },
+  { name: "bfloat16", computeType: "bfloat16", train: "all", model: {} },
+  { name: "bfloat16, LoRA", computeType: "bfloat16", train: "lora", model: ADAPTERS },
+  { name: "bfloat16, expert alone", computeType: "bfloat16", train: "expert", model: {} },
 ] as const;
 
 interface Variant {
   name: string;
   computeType: "float32" | "bfloat16";
+  config: RunConfig;
   rows: Alternative[];
 }
 
 /** All generated tables, one text. */
 export function scalingTables(): string {
-  const variants = VARIANTS.map(({ name, computeType, freeze }): Variant => {
-    const overrides = { device: "cuda", computeType, freeze: [...freeze], lossRows: LOSS_ROWS };
-    return {
-      name,
-      computeType,
-      rows: tabulate(resolveConfig(getConfig("pi05_droid_ki"), { size: "full", overrides })),
-    };
+  const variants = VARIANTS.map(({ name, ...settings }): Variant => {
+    const overrides = { ...settings, device: "cuda", lossRows: LOSS_ROWS };
+    const config = resolveConfig(getConfig("pi05_droid_ki"), { size: "full", overrides });
+    return { name, computeType: settings.computeType, config, rows: tabulate(config) };
   });
   const names = variants.map((v) => v.name);
   const first = variants.map((v) => v.rows[0]!.plan.bytes);
@@ -80,6 +84,17 @@ export function scalingTables(): string {
         ),
       ]),
     ),
+    "### Gradient accumulation",
+    "The size of the micro-batches in which a batch of 32 fits, every layer rematerialised: with average / without.",
+    grid(
+      ["memory", ...names],
+      PROCESSORS.map(({ name, memory }) => [
+        name,
+        ...variants.map((variant) =>
+          [true, false].map((ema) => largestMicro(variant, memory, ema)).join(" / "),
+        ),
+      ]),
+    ),
     "### Predicted time of a step",
     "Seconds, every layer rematerialised, with the average where it fits and without it elsewhere.",
     ...PROCESSORS.flatMap((processor) => [
@@ -117,6 +132,21 @@ function largest(
     (r) => r.rematerialize === rematerialize && (r.emaDecay !== null) === average && r.need <= memory,
   );
   return fitting.length === 0 ? "–" : String(Math.max(...fitting.map((r) => r.batchSize)));
+}
+
+/** The largest micro-batch of the table in which its largest batch fits. */
+function largestMicro({ config, rows }: Variant, memory: number, average: boolean): string {
+  const batchSize = Math.max(...TABLE_BATCHES);
+  const whole = largest(rows, memory, true, average);
+  if (whole === "–") return whole;
+  for (const micro of TABLE_BATCHES.toReversed()) {
+    if (micro > Number(whole)) continue;
+    if (micro === batchSize) return String(batchSize);
+    const options = { ...runArtifactOptions(config), batchSize, rematerialize: true };
+    const plan = planMemory(config.model, { ...options, gradientAccumulation: batchSize / micro });
+    if (memoryNeed(plan).totalBytes - (average ? 0 : plan.bytes.ema) <= memory) return String(micro);
+  }
+  return "–";
 }
 
 /** A Markdown table, padded as Prettier pads it. */

@@ -17,17 +17,27 @@ export interface Alternative extends Choice {
 /** Batches that a table lists. */
 export const TABLE_BATCHES = [1, 2, 4, 8, 16, 32] as const;
 
-/** All combinations of batch size, rematerialisation and average. */
+/**
+ * All combinations of batch size, rematerialisation and average; the batches of the table in one piece, others in the
+ * configuration's micro-batches.
+ */
 export function tabulate(config: RunConfig, batchSizes: readonly number[] = TABLE_BATCHES): Alternative[] {
-  const options = runArtifactOptions(config);
+  const gradientAccumulation = batchSizes === TABLE_BATCHES ? 1 : config.gradientAccumulation;
+  const options = { ...runArtifactOptions(config), gradientAccumulation };
   const rows: Alternative[] = [];
   for (const batchSize of batchSizes) {
     for (const rematerialize of [false, true]) {
       const plan = planMemory(config.model, { ...options, batchSize, rematerialize });
       const need = memoryNeed(plan).totalBytes;
       if (config.emaDecay !== null)
-        rows.push({ batchSize, rematerialize, emaDecay: config.emaDecay, need, plan });
-      rows.push({ batchSize, rematerialize, emaDecay: null, need: need - plan.bytes.ema, plan });
+        rows.push({
+          ...{ batchSize, gradientAccumulation, rematerialize },
+          emaDecay: config.emaDecay,
+          need,
+          plan,
+        });
+      const less = need - plan.bytes.ema;
+      rows.push({ ...{ batchSize, gradientAccumulation, rematerialize }, emaDecay: null, need: less, plan });
     }
   }
   return rows;

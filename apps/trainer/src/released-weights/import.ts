@@ -63,7 +63,10 @@ export async function importCheckpoint(
       ...(modelType === undefined ? {} : { modelType }),
       ...(siglipHeads === undefined ? {} : { siglipHeads }),
       ...(seed === undefined ? {} : { seed }),
-      model: { ...(size ? { expert: SIZE_PRESETS[size].expert } : {}), ...declared?.model },
+      model: {
+        ...declared?.model,
+        ...(size ? { expert: { ...SIZE_PRESETS[size].expert, ...declared?.model.expert } } : {}),
+      },
     });
     const config = runConfig(name ?? DEFAULT_CONFIGS[configModelType(model)], model);
     const stats = await findNormStats(source, config.data.assetId);
