@@ -18,6 +18,7 @@ import { writeSynced } from "@insula/safetensors";
 import { buildDenoiseModel, buildPrefixModel, serializeModel } from "./inference/models.js";
 import type { PrecisionOptions } from "./model/context.js";
 import { countParams, type ParamGroup } from "./params/spec.js";
+import { checkBuckets } from "./text-length.js";
 import type { LossOptions } from "./training/losses.js";
 import { buildOptimizer, DEFAULT_OPTIMIZER, type OptimizerOptions } from "./training/optimizer-model.js";
 import { buildTrainingModel, lossScaling } from "./training/training-model.js";
@@ -202,18 +203,6 @@ function bucketOptions(options: ArtifactOptions, length: number): ArtifactOption
   return options.lossRows === undefined
     ? options
     : { ...options, lossRows: Math.min(options.lossRows, length - 1) };
-}
-
-function checkBuckets({ maxTokenLen }: ModelConfig, buckets: readonly number[] = []): readonly number[] {
-  for (const length of buckets) {
-    if (!Number.isInteger(length) || length < 2 || length >= maxTokenLen) {
-      throw new InsulaError(
-        "artifact/bucket",
-        `artifact: tokenBuckets: expected lengths from 2 to ${maxTokenLen - 1}, found ${length}`,
-      );
-    }
-  }
-  return buckets;
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -3,11 +3,10 @@
  * in turn.
  */
 import { InsulaError, type ModelConfig } from "@insula/model-types";
-import { createSession, type Session, tensor } from "@insula/ort-session";
+import { createSession, type Session, type SessionOptions, tensor } from "@insula/ort-session";
 import {
   type DeviceTensors,
   type ExecutionOptions,
-  executionOptions,
   makeAll,
   placeTensors,
   releaseAll,
@@ -16,30 +15,37 @@ import { toGraphParams } from "../params/layout.js";
 import { paramSpecs } from "../params/spec.js";
 import type { ParamTree } from "../train-session.js";
 
-/** Two sessions over the same parameters, that live and end together. */
+/** Two sessions that live and end together. */
 export interface SessionPair {
   first: Session;
   second: Session;
-  weights: DeviceTensors;
   release(): Promise<void>;
 }
 
-/** Open a session per model and place the parameters; when anything fails nothing stays open. */
+/** Open a session per model; when one cannot be opened the other does not stay. */
 export async function openPair(
   firstModel: Uint8Array,
   secondModel: Uint8Array,
-  { config, params, ...options }: ExecutionOptions & { config: ModelConfig; params: ParamTree },
+  options: Pick<SessionOptions, keyof ExecutionOptions | "sharedArena">,
 ): Promise<SessionPair> {
-  const graph = toGraphParams(paramSpecs(config), params);
-  const execution = executionOptions(options);
-  const weights = [...graph].map(([name, { data, shape }]) => [name, tensor(data, shape)] as const);
-  const all = await makeAll<[Session, Session, DeviceTensors]>([
-    createSession(firstModel, execution),
-    createSession(secondModel, execution),
-    placeTensors(weights, execution),
+  const all = await makeAll<[Session, Session]>([
+    createSession(firstModel, options),
+    createSession(secondModel, options),
   ]);
-  const [first, second, placed] = all;
-  return { first, second, weights: placed, release: () => releaseAll(all) };
+  return { first: all[0], second: all[1], release: () => releaseAll(all) };
+}
+
+/** Place the parameters of `config` on the device, under the names that graphs give them. */
+export async function placeParams(
+  config: ModelConfig,
+  params: ParamTree,
+  options: ExecutionOptions,
+): Promise<DeviceTensors> {
+  const graph = toGraphParams(paramSpecs(config), params);
+  return placeTensors(
+    [...graph].map(([name, { data, shape }]) => [name, tensor(data, shape)] as const),
+    options,
+  );
 }
 
 /** Calls wait for the ones before them: bound tensors hold one call's values at a time. */
