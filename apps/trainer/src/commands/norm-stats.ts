@@ -20,7 +20,7 @@ export const installNormStats: Install = (program, io) => {
     .option("--upstream", "count rows as openpi does: every frame's whole action chunk", false)
     .action(
       async (argument: string | undefined, options: ConfigOptions & { out: string; upstream: boolean }) => {
-        const config = configFrom(argument, options);
+        const config = await configFrom(argument, options);
         const { robot, heldOut, assetId, deltaActions } = config.data;
         const spec = robotSpec(robot);
         const { dir } = await findDataset(config, { log: io.err });

@@ -47,7 +47,7 @@ export const installTrain: Install = (program, io) => {
     .option("--plan-only", "print the plan and stop (also --dry-run)", false)
     .option("--no-cache", "do not keep optimised graphs in the user's cache folder")
     .action(async (argument: string | undefined, options: TrainCommandOptions) => {
-      const config = configFrom(argument, options);
+      const config = await configFrom(argument, options);
       const controller = new AbortController();
       const release = onSignals(controller, io);
       try {
