@@ -17,14 +17,19 @@ import {
 import { writeSynced } from "@insula/safetensors";
 import { buildDenoiseModel, buildPrefixModel, serializeModel } from "./inference/models.js";
 import type { PrecisionOptions } from "./model/context.js";
+import { matchPaths } from "./params/path-patterns.js";
 import { countParams, type ParamGroup } from "./params/spec.js";
 import { checkBuckets } from "./text-length.js";
 import type { LossOptions } from "./training/losses.js";
 import { buildOptimizer, DEFAULT_OPTIMIZER, type OptimizerOptions } from "./training/optimizer-model.js";
+import { buildReset } from "./training/reset-model.js";
 import { buildTrainingModel, lossScaling } from "./training/training-model.js";
 
 export interface ArtifactOptions extends LossOptions, PrecisionOptions {
+  /** Samples of one step. */
   batchSize: number;
+  /** Micro-batches that a step is computed in, a divisor of `batchSize`; default 1. More need a `reset_model`, too. */
+  gradientAccumulation?: number;
   /** Cameras in the training graph; default all of the configuration. */
   imageKeys?: readonly string[];
   /**
@@ -96,7 +101,11 @@ export interface Artifact {
   models: Record<string, Uint8Array<ArrayBuffer>>;
 }
 
-/** Build the artifact of a configuration. */
+/**
+ * Build the artifact of a configuration.
+ * @throws InsulaError `artifact/bucket`, `model/noWeightDecay` for a pattern that is none or matches no parameter, and
+ *   as {@link buildTrainingModel}
+ */
 export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Artifact {
   const optimizer: OptimizerOptions = {
     ...DEFAULT_OPTIMIZER,
@@ -106,6 +115,7 @@ export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Ar
   const resolved = { ...options, imageKeys: options.imageKeys ?? config.imageKeys, optimizer };
   const training = buildTrainingModel(config, options);
   const { context, trainable } = training;
+  matchPaths(context.specs, optimizer.noWeightDecay, "noWeightDecay");
   const parts: Record<string, { model: SerializedModel; outputs: ReadonlyMap<string, Value> }> = {};
   const put = (name: string, model: SerializedModel, outputs: ReadonlyMap<string, Value>) => {
     parts[name] = { model, outputs };
@@ -131,6 +141,10 @@ export function buildArtifact(config: ModelConfig, options: ArtifactOptions): Ar
     serialize(update.graph, update.outputs, { name: "optimizer_model" }),
     update.outputs,
   );
+  if ((options.gradientAccumulation ?? 1) > 1) {
+    const reset = buildReset(trainable);
+    put("reset_model", serialize(reset.graph, reset.outputs, { name: "reset_model" }), reset.outputs);
+  }
   if (configModelType(config) !== "pi0_fast") {
     const inference = {
       batchSize: options.inferenceBatchSize ?? 1,

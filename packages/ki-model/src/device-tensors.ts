@@ -54,7 +54,7 @@ export async function placeTensors(
 /** The tensors that `slots` name: inputs or outputs to bind, `prefix` before each tensor's own name. */
 export function bound(
   slots: readonly Slot[],
-  { byName }: DeviceTensors,
+  { byName }: Pick<DeviceTensors, "byName">,
   prefix = "",
 ): Record<string, DeviceTensor> {
   const found: Record<string, DeviceTensor> = {};

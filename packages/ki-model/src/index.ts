@@ -24,8 +24,10 @@ export {
 export { createSampler, type Sampler, type SamplerOptions } from "./inference/sampler.js";
 export type { ComputeType, ModelContext, PrecisionOptions } from "./model/context.js";
 export type { LayerStack, Rematerialize } from "./model/rematerialize.js";
-export { initParams } from "./params/init.js";
+export { addLora, initParams } from "./params/init.js";
 export { toFileParams, toGraphParams } from "./params/layout.js";
+export { type Adapter, findAdapters, isLora, loraPaths } from "./params/lora.js";
+export { matrixOf, mergeLora, mergeRows, type WeightRows } from "./params/merge-lora.js";
 export {
   countParams,
   type Init,
@@ -35,9 +37,17 @@ export {
   paramSpecs,
   stackedShape,
 } from "./params/spec.js";
-export { type Choice, type ChooseOptions, type ChosenPlan, choosePlan } from "./plan/choose.js";
-export { type MemoryPlan, type PlanBytes, planMemory } from "./plan/memory.js";
+export {
+  loraFreezeFilter,
+  type PartOptions,
+  partOptions,
+  TRAIN_PARTS,
+  type TrainPart,
+} from "./params/train-part.js";
+export { type Choice, type ChooseOptions, type ChosenPlan, choosePlan, halfOfLayers } from "./plan/choose.js";
+export { type MemoryPlan, type PlanBytes, planMemory, type StateBytes } from "./plan/memory.js";
 export type {
+  DeviceParams,
   FlowDraws,
   LossMetrics,
   ParamTree,
@@ -46,12 +56,16 @@ export type {
   TrainMemory,
   TrainSession,
   TrainState,
+  Weights,
 } from "./train-session.js";
+export { type DiagnoseOptions, findNonFinite } from "./training/diagnose.js";
 export { type GradientPaths, gradientPaths } from "./training/gradient-paths.js";
 export { type LossScale, nextLossScale } from "./training/loss-scale.js";
 export type { Losses, LossOptions } from "./training/losses.js";
+export { type NonFinite, nonFiniteText } from "./training/non-finite.js";
 export {
   buildOptimizer,
+  type Clip,
   DEFAULT_OPTIMIZER,
   type OptimizerOptions,
   type Trainable,

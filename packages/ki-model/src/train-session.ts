@@ -3,7 +3,7 @@
  * The loop feeds batches and random draws and gets losses and norms; it never sees a graph.
  */
 import type { Actions, NdArray, Observation } from "@insula/model-types";
-import type { SessionMemory } from "@insula/ort-session";
+import type { DeviceTensor, SessionMemory } from "@insula/ort-session";
 import type { LossScale } from "./training/loss-scale.js";
 
 /** One batch as the training model takes it. Shapes: b = batch, h = actionHorizon, d = actionDim. */
@@ -15,11 +15,14 @@ export interface TrainBatch {
   actionMask?: NdArray<Float32Array>;
 }
 
-/** The random draws of one step, made by the caller's seeded generator. */
+/**
+ * The random draws of one step, made by the caller's seeded generator: k per sample (`flowDraws`), those of one sample
+ * one behind the other.
+ */
 export interface FlowDraws {
-  /** `[b, h, d]`, N(0, 1). */
+  /** `[b·k, h, d]`, N(0, 1). */
   noise: NdArray<Float32Array>;
-  /** `[b]`, flow time in (0.001, 1): Beta(1.5, 1) · 0.999 + 0.001. */
+  /** `[b·k]`, flow time in (0.001, 1): Beta(1.5, 1) · 0.999 + 0.001. */
   time: NdArray<Float32Array>;
 }
 
@@ -50,6 +53,14 @@ export interface StepMetrics extends LossMetrics {
 /** A named set of float32 tensors under openpi's file names (layers stacked on axis 0). */
 export type ParamTree = Map<string, NdArray<Float32Array>>;
 
+/** Which parameters: as they are trained, or their exponential moving average. */
+export type Weights = "raw" | "ema";
+
+/** Tensors of a training session, on its device, under the graphs' names: lent, not copied. */
+export interface DeviceParams {
+  readonly byName: ReadonlyMap<string, DeviceTensor>;
+}
+
 /** Everything that a resumed run needs besides generator and loader state. */
 export interface TrainState {
   /** Steps taken, those that changed nothing included. */
@@ -77,10 +88,20 @@ export interface TrainMemory {
 
 /** Training as the loop sees it. Parameters and moments are updated in place: one call at a time. */
 export interface TrainSession {
-  /** Forward, backward and update. `lr` is the learning rate of this update. */
+  /**
+   * Forward, backward and update. `lr` is the learning rate of this update. With gradient accumulation the batch is
+   * computed in micro-batches, one after the other; losses, gradients and the update are those of the whole batch.
+   */
   step(batch: TrainBatch, draws: FlowDraws, lr: number): Promise<StepMetrics>;
-  /** Losses only. */
-  evaluate(batch: TrainBatch, draws: FlowDraws): Promise<LossMetrics>;
+  /** Losses only, of the parameters or their average. @throws InsulaError `session/no-ema` where there is none. */
+  evaluate(batch: TrainBatch, draws: FlowDraws, weights?: Weights): Promise<LossMetrics>;
+  /**
+   * The parameters themselves, for a sampler beside the training: no second copy. They change with every step and
+   * end with the session. Frozen ones stand under both names. @throws InsulaError `session/no-ema`.
+   */
+  params(weights?: Weights): DeviceParams;
+  /** The last step's gradients, before clipping and times its loss scale; lent as {@link params}. */
+  gradients(): DeviceParams;
   /** A copy of the state, for a checkpoint. */
   state(): Promise<TrainState>;
   /** Continue from a state. */

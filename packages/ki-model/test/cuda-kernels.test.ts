@@ -17,6 +17,9 @@ import {
 } from "../src/index.js";
 import { checkKernels, KERNELS, lacking, problemText } from "./cuda-kernels/check-kernels.js";
 import { testConfig } from "./fixtures.js";
+import { both, loraConfig } from "./lora-config.js";
+
+const { vlm, expert } = loraConfig({ lora: both(2, { alpha: 1 }) });
 
 const TYPES: Record<string, Partial<ModelConfig>> = {
   pi0: { pi05: false, knowledgeInsulation: false },
@@ -25,6 +28,7 @@ const TYPES: Record<string, Partial<ModelConfig>> = {
   "pi05_ki two-pass": { kiForm: "two-pass" },
   "pi05_ki without maskPadded": { maskPadded: false },
   pi0_fast: { pi05: false, knowledgeInsulation: false, pi0Fast: true },
+  "pi05_ki with adapters": { vlm, expert },
 };
 
 /** All models of a type, by name. */
@@ -32,6 +36,7 @@ function models(
   changes: Partial<ModelConfig>,
   rematerialize: boolean,
   precision: PrecisionOptions = {},
+  parts = 1,
 ): Record<string, Uint8Array> {
   const config = testConfig(changes);
   const { models: made } = buildArtifact(config, {
@@ -40,7 +45,8 @@ function models(
     tokenBuckets: [12, 16],
     lossRows: 8,
     rematerialize,
-    optimizer: { emaDecay: 0.99 },
+    optimizer: { emaDecay: 0.99, clip: "group", noWeightDecay: [".*scale"] },
+    ...(parts > 1 ? { gradientAccumulation: parts, flowDraws: changes.pi0Fast ? 1 : 3 } : {}),
   });
   if (!config.pi0Fast) return made;
   const inference: InferenceOptions = { ...precision, batchSize: 1 };
@@ -60,6 +66,14 @@ describe.each(Object.keys(TYPES))("%s", (type) => {
         found.push(...checkKernels(bytes, provider).map((p) => `${name} ${provider}: ${problemText(p)}`));
     expect(found).toEqual([]);
   });
+});
+
+test.each(Object.keys(TYPES))("every node of %s in micro-batches has a CPU and a CUDA kernel", (type) => {
+  const made = models(TYPES[type]!, true, {}, 2);
+  expect(Object.keys(made)).toContain("reset_model");
+  for (const bytes of Object.values(made))
+    for (const provider of ["cpu", "cuda"] as const)
+      expect(checkKernels(bytes, provider).map(problemText)).toEqual([]);
 });
 
 describe.each(["bfloat16", "float16"] as const)("computing in %s", (computeType) => {

@@ -1,7 +1,8 @@
 import { ancestors, grad } from "@insula/onnx-grad";
 import { expect, test } from "vitest";
-import { buildTrainingModel, gradientPaths, isExpert } from "../src/index.js";
+import { buildTrainingModel, gradientPaths, isExpert, isLora } from "../src/index.js";
 import { runModel, testBatch, testConfig, testParams } from "./fixtures.js";
+import { loraConfig } from "./lora-config.js";
 
 const config = testConfig();
 const params = testParams(config);
@@ -14,21 +15,32 @@ function build(changes: Parameters<typeof testConfig>[0] = {}, options: { insula
   return buildTrainingModel(testConfig(changes), { batchSize: 2, ...options });
 }
 
-test("the action loss has no gradient for any VLM parameter: it is absent, not zero", () => {
-  const { context, losses } = build();
-  const gradients = grad(
-    losses.action_loss!,
-    context.specs.map((s) => context.param(s.path, s.layer)),
-  );
-  const reached = context.specs.filter((_, i) => gradients[i]).map((s) => s.path);
-  expect(reached.filter((path) => !isExpert(path))).toEqual([]);
-  expect(new Set(reached)).toEqual(
-    new Set(context.specs.filter((s) => s.group === "expert").map((s) => s.path)),
-  );
-});
+/** Without adapters and with, on both stacks: those of the VLM are the VLM's. */
+const { vlm, expert } = loraConfig();
+const MODELS = [
+  ["plain", {}],
+  ["with adapters", { vlm, expert }],
+] as const;
 
-test("nothing that a VLM gradient is computed from depends on the action loss's inputs", () => {
-  const { context, outputs } = build();
+test.each(MODELS)(
+  "%s: the action loss has no gradient for any VLM parameter: absent, not zero",
+  (name, changes) => {
+    const { context, losses } = build(changes);
+    expect(context.specs.some((s) => isLora(s.path) && s.group === "vlm")).toBe(name !== "plain");
+    const gradients = grad(
+      losses.action_loss!,
+      context.specs.map((s) => context.param(s.path, s.layer)),
+    );
+    const reached = context.specs.filter((_, i) => gradients[i]).map((s) => s.path);
+    expect(reached.filter((path) => !isExpert(path))).toEqual([]);
+    expect(new Set(reached)).toEqual(
+      new Set(context.specs.filter((s) => s.group === "expert").map((s) => s.path)),
+    );
+  },
+);
+
+test.each(MODELS)("%s: no VLM gradient is computed from the action loss's inputs", (_, changes) => {
+  const { context, outputs } = build(changes);
   for (const { name, group } of context.specs) {
     const inputs = [...ancestors([outputs.get(`grad/${name}`)!])].map((v) => v.name);
     const flow = inputs.filter((n) => FLOW_INPUTS.includes(n));
@@ -37,8 +49,8 @@ test("nothing that a VLM gradient is computed from depends on the action loss's 
   }
 });
 
-test("no expert gradient is computed from the FAST targets", () => {
-  const { context, outputs } = build();
+test.each(MODELS)("%s: no expert gradient is computed from the FAST targets", (_, changes) => {
+  const { context, outputs } = build(changes);
   for (const { name, group } of context.specs) {
     const inputs = [...ancestors([outputs.get(`grad/${name}`)!])].map((v) => v.name);
     expect(inputs.includes("token_loss_mask"), name).toBe(group === "vlm");

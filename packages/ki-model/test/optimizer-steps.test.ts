@@ -2,7 +2,8 @@ import { serialize } from "@insula/onnx-grad";
 import { createSession, type Tensor, tensor } from "@insula/ort-session";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { buildOptimizer, DEFAULT_OPTIMIZER, type OptimizerOptions } from "../src/index.js";
+import { buildArtifact, buildOptimizer, DEFAULT_OPTIMIZER, type OptimizerOptions } from "../src/index.js";
+import { testConfig } from "./fixtures.js";
 
 const PARAMS = [
   { name: "a", path: "a/kernel", shape: [2, 3], group: "vlm" as const },
@@ -75,6 +76,51 @@ test("scaled gradients and the scale give the step of the plain gradients", asyn
     }),
     { numRuns: 10 },
   );
+});
+
+test("clipped by group, each is scaled by its own norm; jointly, both by one", async () => {
+  const limit = 0.3;
+  for (const clip of ["joint", "group"] as const) {
+    const { feeds, out } = await update({ clip, clipGradientNorm: limit, b1: 0.9 }, (f) => {
+      f["grad/a"] = tensor(Float32Array.of(0.3, 0.4, 0, 1.2, 0, 0), [2, 3]); // norm 1.3
+      f["grad/b"] = tensor(Float32Array.of(0.12, 0.16, 0, 0), [4]); // norm 0.2: within the limit
+    });
+    const norms = { a: 1.3, b: 0.2 };
+    const joint = Math.hypot(1.3, 0.2);
+    expect(out["grad_norm"]!.data[0]).toBeCloseTo(joint, 6);
+    for (const name of ["a", "b"] as const) {
+      const factor = Math.min(1, limit / (clip === "joint" ? joint : norms[name]));
+      const [g, mu, next] = [feeds[`grad/${name}`], feeds[`mu/${name}`], out[`new/mu/${name}`]].map((t) =>
+        Array.from(t!.data, Number),
+      ) as [number[], number[], number[]];
+      next.forEach((m, i) => void expect(m).toBeCloseTo(0.9 * mu[i]! + 0.1 * factor * g[i]!, 7));
+    }
+  }
+});
+
+test("a group's gradient that is not finite stops both, however they are clipped", async () => {
+  const { feeds, out } = await update({ clip: "group" }, (f) => {
+    f["grad/b"]!.data[0] = Number.NaN;
+  });
+  expect(out["new/a"]!.data).toEqual(feeds["a"]!.data);
+  expect(out["grad_norm_vlm"]!.data[0]).toBeGreaterThan(0);
+});
+
+test("masked parameters do not decay, all others do", async () => {
+  const masked = await update({ weightDecay: 0.5, noWeightDecay: [".*/bias"] });
+  const all = await update({ weightDecay: 0.5 });
+  const none = await update({ weightDecay: 0 });
+  expect(masked.out["new/b"]!.data).toEqual(none.out["new/b"]!.data);
+  expect(masked.out["new/b"]!.data).not.toEqual(all.out["new/b"]!.data);
+  expect(masked.out["new/a"]!.data).toEqual(all.out["new/a"]!.data);
+  expect(masked.out["new/a"]!.data).not.toEqual(none.out["new/a"]!.data);
+});
+
+test("a mask that matches nothing, or is no pattern, is refused by name", () => {
+  const build = (noWeightDecay: string[]) =>
+    buildArtifact(testConfig(), { batchSize: 1, optimizer: { noWeightDecay } });
+  expect(() => build([".*bias", "bias"])).toThrow(/^noWeightDecay: 'bias' matches none of the parameters/);
+  expect(() => build(["("])).toThrow(/^noWeightDecay: '\(': Invalid regular expression/);
 });
 
 test("the formulas are optax's", async () => {

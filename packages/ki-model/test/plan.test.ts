@@ -4,13 +4,17 @@ import { createSession, defaultRuntime, type Tensor, zerosTensor } from "@insula
 import { describe, expect, test } from "vitest";
 import {
   type ArtifactOptions,
+  buildArtifact,
   buildTrainingModel,
   choosePlan,
+  createTrainSession,
+  initParams,
   planMemory,
   type Rematerialize,
 } from "../src/index.js";
 import { alternatives } from "../src/plan/choose.js";
-import { testConfig } from "./fixtures.js";
+import { testBatch, testConfig } from "./fixtures.js";
+import { loraConfig } from "./lora-config.js";
 
 const ki = (size: "tiny" | "small" | "full", changes: Partial<ModelConfig> = {}) =>
   makeModelConfig({ pi05: true, knowledgeInsulation: true, size, ...changes });
@@ -35,6 +39,7 @@ async function measuredPeak(config: ModelConfig, options: ArtifactOptions): Prom
 describe.runIf(defaultRuntime() === "capi")("against ONNX Runtime's arena", () => {
   const cases: [string, ModelConfig, number][] = [
     ["test size", testConfig(), 3],
+    ["test size with adapters", loraConfig(), 3],
     ["tiny", ki("tiny"), 4],
     ["pi0, tiny", makeModelConfig({ size: "tiny" }), 2],
     ["pi0_fast, tiny", makeModelConfig({ size: "tiny", pi0Fast: true }), 2],
@@ -51,6 +56,61 @@ describe.runIf(defaultRuntime() === "capi")("against ONNX Runtime's arena", () =
       });
     }
   }
+});
+
+/** Bytes that a session holds after a step: its tensors, and the most that the process's shared arena ever held. */
+async function measuredStep(config: ModelConfig, options: ArtifactOptions): Promise<number> {
+  const { batchSize, flowDraws = 1 } = options;
+  const artifact = buildArtifact(config, options);
+  const session = await createTrainSession({
+    artifact,
+    params: initParams(config, 0),
+    runtime: "capi",
+    threads: 1,
+  });
+  try {
+    const { batch } = testBatch(config, batchSize);
+    await session.step(batch, testBatch(config, batchSize * flowDraws).draws, 1e-3);
+    const { tensors, arena } = session.memory();
+    return tensors + arena!.peak;
+  } finally {
+    await session.release();
+  }
+}
+
+test.runIf(defaultRuntime() === "capi")("a real step takes what was planned, within 15 %", async () => {
+  const config = ki("tiny", { imageSize: 112, maxTokenLen: 128 });
+  const variants: Partial<ArtifactOptions>[] = [
+    {},
+    { gradientAccumulation: 4, optimizer: { emaDecay: null } },
+    { gradientAccumulation: 2, rematerialize: true },
+    { flowDraws: 5 },
+    { flowDraws: 5, gradientAccumulation: 2, optimizer: { emaDecay: null } },
+  ];
+  // Smallest first: the arena's peak is that of all steps so far.
+  const cases = variants
+    .map((more) => ({ batchSize: 4, ...twoCameras(config), ...more }))
+    .map((options) => ({ options, plan: planMemory(config, options).bytes }))
+    .sort((a, b) => a.plan.activations - b.plan.activations);
+  for (const { options, plan } of cases) {
+    const { imageKeys: _, ...shown } = options;
+    const ratio = plan.total / (await measuredStep(config, options));
+    expect(ratio, JSON.stringify(shown)).toBeGreaterThan(0.85);
+    expect(ratio, JSON.stringify(shown)).toBeLessThan(1.15);
+  }
+});
+
+test("accumulation: the memory of a micro-batch, the work of the batch", () => {
+  const config = testConfig();
+  const plan = (batchSize: number, gradientAccumulation: number) =>
+    planMemory(config, { batchSize, gradientAccumulation });
+  const [whole, parts, small] = [plan(8, 1), plan(8, 4), plan(2, 1)];
+  expect(parts.bytes.activations).toBeLessThan(whole.bytes.activations);
+  expect(parts.bytes.activations / small.bytes.activations).toBeCloseTo(1, 1);
+  expect(parts.bytes.gradients).toBe(whole.bytes.gradients);
+  expect(parts.matmulFlops / whole.matmulFlops).toBeCloseTo(1, 2);
+  expect(parts.kernels).toBeGreaterThan(2 * whole.kernels);
+  expect(() => plan(8, 3)).toThrow("expected a divisor of batchSize 8, found 3");
 });
 
 test("state is counted in the graphs' own types", () => {
@@ -90,13 +150,34 @@ test("the full model: parameters, and rematerialisation pays", () => {
 });
 
 describe("choice", () => {
-  const asked = { batchSize: 8, rematerialize: false, emaDecay: 0.99 };
-
-  test("in order: rematerialise, smaller batches, then the same without the average", () => {
-    const text = alternatives(asked).map(
-      (c) => `${c.batchSize}${c.rematerialize ? "r" : ""}${c.emaDecay === null ? "" : "e"}`,
+  const asked = { batchSize: 8, gradientAccumulation: 1, rematerialize: false, emaDecay: 0.99 };
+  const text = (choices: ReturnType<typeof alternatives>) =>
+    choices.map(
+      ({ batchSize, gradientAccumulation: parts, rematerialize, emaDecay }) =>
+        `${batchSize}${parts > 1 ? `/${parts}` : ""}${rematerialize ? "r" : ""}${emaDecay === null ? "" : "e"}`,
     );
-    expect(text).toEqual(["8e", "8re", "4re", "2re", "1re", "8r", "4r", "2r", "1r"]);
+
+  test("in order: rematerialise, smaller micro-batches, then the same without the average", () => {
+    expect(text(alternatives(asked))).toEqual([
+      "8e",
+      "8re",
+      "8/2re",
+      "8/4re",
+      "8/8re",
+      "8r",
+      "8/2r",
+      "8/4r",
+      "8/8r",
+    ]);
+    expect(text(alternatives({ ...asked, batchSize: 6, gradientAccumulation: 2 }))).toEqual([
+      "6/2e",
+      "6/2re",
+      "6/3re",
+      "6/6re",
+      "6/2r",
+      "6/3r",
+      "6/6r",
+    ]);
     const half = { siglip: 1, vlm: 1 };
     expect(alternatives(asked, [], half).map((c) => c.rematerialize)).toEqual([
       false,
@@ -106,19 +187,27 @@ describe("choice", () => {
   });
 
   test("what is fixed stays", () => {
-    expect(alternatives(asked, ["batchSize", "emaDecay"])).toEqual([
-      asked,
-      { ...asked, rematerialize: true },
+    expect(text(alternatives(asked, ["gradientAccumulation"]))).toEqual([
+      "8e",
+      "8re",
+      "4re",
+      "2re",
+      "1re",
+      "8r",
+      "4r",
+      "2r",
+      "1r",
     ]);
-    expect(alternatives(asked, ["batchSize", "rematerialize", "emaDecay"])).toEqual([asked]);
-    expect(alternatives({ ...asked, emaDecay: null }, ["rematerialize"]).map((c) => c.batchSize)).toEqual([
-      8, 4, 2, 1,
+    const both = ["batchSize", "gradientAccumulation"] as const;
+    expect(alternatives(asked, [...both, "emaDecay"])).toEqual([asked, { ...asked, rematerialize: true }]);
+    expect(alternatives(asked, [...both, "rematerialize", "emaDecay"])).toEqual([asked]);
+    expect(text(alternatives({ ...asked, emaDecay: null }, ["rematerialize"]))).toEqual([
+      "8",
+      "8/2",
+      "8/4",
+      "8/8",
     ]);
-    expect(alternatives(asked, ["batchSize"]).at(-1)).toEqual({
-      batchSize: 8,
-      rematerialize: true,
-      emaDecay: null,
-    });
+    expect(text(alternatives(asked, both)).at(-1)).toBe("8r");
   });
 
   test("the first that fits, and nothing else when nothing does", () => {
@@ -140,8 +229,12 @@ describe("choice", () => {
     const none = choosePlan(config, { ...options, deviceMemory: 1 });
     expect(none).toMatchObject({
       fits: false,
-      choice: { batchSize: 1, rematerialize: true, emaDecay: null },
-      changes: ["rematerialisation", "batch size 1 instead of 8", "no average of the parameters"],
+      choice: { batchSize: 8, gradientAccumulation: 8, rematerialize: true, emaDecay: null },
+      changes: [
+        "rematerialisation",
+        "micro-batches of 1 (gradientAccumulation 8)",
+        "no average of the parameters",
+      ],
     });
   });
 });

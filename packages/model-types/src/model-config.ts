@@ -3,17 +3,8 @@
  * `models/gemma.py`, `models/siglip.py`). Sizes that openpi names by variant string are spelled out here.
  */
 import { InsulaError } from "./error.js";
+import { checkLora, GEMMA_VARIANTS, type GemmaConfig } from "./gemma-config.js";
 import { type ModelType, modelTypeOf } from "./model-type.js";
-
-/** A Gemma stack (VLM or action expert). Experts of one model agree in depth, heads and headDim. */
-export interface GemmaConfig {
-  width: number;
-  depth: number;
-  mlpDim: number;
-  numHeads: number;
-  numKvHeads: number;
-  headDim: number;
-}
 
 /** A SigLIP vision tower. */
 export interface SiglipConfig {
@@ -114,22 +105,30 @@ export const SIZE_PRESETS: Record<ModelSize, SizePreset> = {
     vocabSize: 4096,
   },
   full: {
-    vlm: { width: 2048, depth: 18, mlpDim: 16_384, ...heads(8, 256) },
-    expert: { width: 1024, depth: 18, mlpDim: 4096, ...heads(8, 256) },
+    vlm: GEMMA_VARIANTS.gemma_2b,
+    expert: GEMMA_VARIANTS.gemma_300m,
     siglip: { width: 1152, depth: 27, mlpDim: 4304, numHeads: 16, patchSize: 14 },
     vocabSize: PALIGEMMA_VOCAB_SIZE,
   },
 };
+
+/** What {@link makeModelConfig} takes: any fields, also of the stacks; a size fills the others. */
+export interface ModelOptions extends Partial<Omit<ModelConfig, "vlm" | "expert" | "siglip">> {
+  size?: ModelSize;
+  vlm?: Partial<GemmaConfig>;
+  expert?: Partial<GemmaConfig>;
+  siglip?: Partial<SiglipConfig>;
+}
 
 /**
  * Fill the gaps of a partial model configuration with openpi's defaults (`Pi0Config`, `Pi0FASTConfig`) and
  * the sizes of `size`.
  * @throws InsulaError `config/ki-without-pi05` when the flags contradict each other, `config/integer`, `config/even`
  *   or `config/divisible` for a size that no model can have, `config/experts-disagree` when the experts differ in
- *   depth, heads or headDim. What only the action expert needs is not asked of pi0_fast.
+ *   depth, heads or headDim, `config/lora` for adapters that cannot be. What only the action expert needs is not asked of pi0_fast.
  */
-export function makeModelConfig(options: Partial<ModelConfig> & { size?: ModelSize } = {}): ModelConfig {
-  const { size = "full", ...given } = options;
+export function makeModelConfig(options: ModelOptions = {}): ModelConfig {
+  const { size = "full", vlm, expert, siglip, ...given } = options;
   const preset = SIZE_PRESETS[size];
   const type = modelTypeOf(given);
   const fast = type === "pi0_fast";
@@ -149,8 +148,11 @@ export function makeModelConfig(options: Partial<ModelConfig> & { size?: ModelSi
     fastSkipTokens: 128,
     imageKeys: fast ? FAST_IMAGE_KEYS : IMAGE_KEYS,
     imageSize: IMAGE_SIZE,
-    ...preset,
+    vocabSize: preset.vocabSize,
     ...given,
+    vlm: { ...preset.vlm, ...vlm },
+    expert: { ...preset.expert, ...expert },
+    siglip: { ...preset.siglip, ...siglip },
   };
   checkSizes(config, !fast);
   return config;
@@ -168,8 +170,10 @@ function checkSizes(config: ModelConfig, hasExpert: boolean): void {
   divisible("siglip.width", siglip.width, "siglip.numHeads", siglip.numHeads);
   divisible("vlm.numHeads", vlm.numHeads, "vlm.numKvHeads", vlm.numKvHeads);
   even("vlm.headDim", vlm.headDim, "the rotary embedding turns pairs");
+  checkLora("vlm", vlm);
   if (!hasExpert) return;
   integers("expert.", expert, gemma);
+  checkLora("expert", expert);
   for (const key of ["depth", "numHeads", "numKvHeads", "headDim"] as const) {
     if (vlm[key] !== expert[key]) {
       throw new InsulaError(
@@ -180,6 +184,12 @@ function checkSizes(config: ModelConfig, hasExpert: boolean): void {
     }
   }
   even("expert.width", expert.width, "the time embedding is half sines, half cosines");
+}
+
+/** The same model without adapters, as it is after they are merged into the weights. */
+export function withoutLora(config: ModelConfig): ModelConfig {
+  const plain = ({ lora: _, ...stack }: GemmaConfig): GemmaConfig => stack;
+  return { ...config, vlm: plain(config.vlm), expert: plain(config.expert) };
 }
 
 function integers<K extends string>(

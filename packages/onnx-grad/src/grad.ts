@@ -22,12 +22,26 @@ import {
 import { add } from "./ops/elementwise.js";
 import { inputReach } from "./reach.js";
 
+/** What {@link grad} may be told. */
+export interface GradOptions {
+  /**
+   * What becomes of the complete gradient with respect to `of`, for example its sum with an earlier one: a value of
+   * the same shape and type. It is added where the gradient is complete and waited for as the gradient would be, so
+   * that no gradient has to be kept to the end for it.
+   */
+  finish?: (gradient: Value, of: Value) => Value;
+}
+
 /**
  * Gradients of the scalar `loss` with respect to each of `wrt`, in order; undefined where none flows.
  * @throws GraphError `grad/loss` when `loss` is not a float scalar, `graph/foreign` when one of `wrt` is of
  *   another graph, `grad/rule` when an operator's rule returns a gradient that does not fit its input.
  */
-export function grad(loss: Value, wrt: readonly Value[]): (Value | undefined)[] {
+export function grad(
+  loss: Value,
+  wrt: readonly Value[],
+  { finish = (gradient) => gradient }: GradOptions = {},
+): (Value | undefined)[] {
   if (loss.shape.length !== 0 || !isFloat(loss.dtype)) {
     throw new GraphError(
       "grad/loss",
@@ -42,7 +56,16 @@ export function grad(loss: Value, wrt: readonly Value[]): (Value | undefined)[] 
   const active = dependents(graph.nodes, wrt);
   const gradients = new Map<Value, Value>([[loss, scalar(graph, 1, loss.dtype)]]);
   const recomputed = new Map<Block, Map<Value, Value>>();
-  const finished = finishedGradients(graph, wrt, gradients);
+  const results = new Map<Value, Value>();
+  /** The complete gradient with respect to `of`, and what it becomes. */
+  const complete = (of: Value) => {
+    const gradient = gradients.get(of);
+    if (!gradient) return undefined;
+    const result = results.get(of) ?? finish(gradient, of);
+    results.set(of, result);
+    return { gradient, result };
+  };
+  const finished = finishedGradients(graph, wrt, complete);
   withScope(graph, "grad", () => {
     const nodes = graph.nodes.slice();
     for (let at = nodes.length - 1; at >= 0; at--) {
@@ -66,9 +89,9 @@ export function grad(loss: Value, wrt: readonly Value[]): (Value | undefined)[] 
         inputs = inputs.map((x) => again.get(x) ?? x);
         outputs = outputs.map((y) => again.get(y) ?? y);
       }
-      const results = node.rule.vjp({ inputs, outputs, grads, attributes: node.attributes });
+      const parts = node.rule.vjp({ inputs, outputs, grads, attributes: node.attributes });
       node.inputs.forEach((x, i) => {
-        const g = results[i];
+        const g = parts[i];
         if (!g || !active.has(x)) return;
         if (g.dtype !== x.dtype || !sameShape(g.shape, x.shape)) {
           throw new GraphError(
@@ -80,8 +103,9 @@ export function grad(loss: Value, wrt: readonly Value[]): (Value | undefined)[] 
         gradients.set(x, known ? add(known, g) : g);
       });
     }
+    for (const p of wrt) complete(p);
   });
-  return wrt.map((p) => gradients.get(p));
+  return wrt.map((p) => results.get(p));
 }
 
 /** Everything that a float path leads to from `sources`, themselves included. */
@@ -103,7 +127,7 @@ function dependents(nodes: readonly Node[], sources: readonly Value[]): Set<Valu
 function finishedGradients(
   graph: Graph,
   wrt: readonly Value[],
-  gradients: ReadonlyMap<Value, Value>,
+  complete: (of: Value) => { gradient: Value; result: Value } | undefined,
 ): (at: number, incoming: readonly Value[]) => Value[] {
   const { nodes } = graph;
   const reach = inputReach(graph);
@@ -112,15 +136,15 @@ function finishedGradients(
     for (const x of node.inputs) if (firstRead.get(x) === -1) firstRead.set(x, i);
   });
   const waiting = [...firstRead].sort((a, b) => a[1] - b[1]);
-  let done: Value[] = [];
+  let done: { gradient: Value; result: Value }[] = [];
   return (at, incoming) => {
     while (waiting.length > 0 && waiting.at(-1)![1] > at) {
-      const gradient = gradients.get(waiting.pop()![0]);
-      if (gradient) done.push(gradient);
+      const found = complete(waiting.pop()![0]);
+      if (found) done.push(found);
     }
     const known = incoming.reduce((all, g) => all | reach(g), 0n);
-    const related = done.filter((g) => (reach(g) & ~known) === 0n);
+    const related = done.filter(({ gradient }) => (reach(gradient) & ~known) === 0n);
     done = done.filter((g) => !related.includes(g));
-    return related;
+    return related.map(({ result }) => result);
   };
 }

@@ -6,7 +6,7 @@ export type { Work } from "./cost/flops.js";
 export type { Peak } from "./cost/memory.js";
 export { type CustomVjp, customVjp } from "./custom-vjp.js";
 export { GraphError } from "./error.js";
-export { grad } from "./grad.js";
+export { type GradOptions, grad } from "./grad.js";
 export {
   type Attribute,
   addNode,

@@ -12,4 +12,13 @@ export {
   type TensorInfo,
   type Writable,
 } from "./format.js";
-export { type StreamedTensor, streamSafetensors } from "./stream.js";
+export { openTensors, readTensors, type TensorFiles } from "./open.js";
+export {
+  indexPath,
+  SHARD_BYTES,
+  type ShardIndex,
+  type ShardOptions,
+  type WrittenFile,
+  writeShardedSafetensors,
+} from "./shards.js";
+export { type StreamedTensor, streamed, streamSafetensors } from "./stream.js";

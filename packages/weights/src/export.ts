@@ -3,23 +3,19 @@
  * import, streamed the same way: elements are only permuted, so that importing again gives the same bits.
  */
 import { join } from "node:path";
-import { configModelType, InsulaError, type ModelConfig, sizeOf } from "@insula/model-types";
-import {
-  openSafetensors,
-  type SafetensorsFile,
-  type StreamedTensor,
-  streamSafetensors,
-  writeSynced,
-} from "@insula/safetensors";
+import { findAdapters } from "@insula/ki-model";
+import { configModelType, InsulaError, type ModelConfig, sizeOf, withoutLora } from "@insula/model-types";
+import { openTensors, type StreamedTensor, streamSafetensors, writeSynced } from "@insula/safetensors";
+import { checkFile } from "./check-file.js";
 import { lerobotConfig, openpiConfig } from "./export-configs.js";
 import { fileParams } from "./file-params.js";
 import { writeNew } from "./folder.js";
-import { planImport } from "./import.js";
+import { type ElementReader, mergedReader, readChunks } from "./merge.js";
 import { writeNpz } from "./npz/write.js";
 import { CHUNK_ELEMENTS } from "./source.js";
 import { blockShape, torchShape, toTorch } from "./torch/layout.js";
 import { EMBED_TOKENS, EXPERT_LM_HEAD, LM_HEAD, TORCH_RULES } from "./torch/names.js";
-import { FACTS_FILE, openTorch } from "./torch/open.js";
+import { FACTS_FILE } from "./torch/open.js";
 
 /** The formats that can be written. */
 export const EXPORT_FORMATS = ["openpi", "lerobot", "npz"] as const;
@@ -41,10 +37,12 @@ export interface ExportReport {
   readonly leftOut: readonly string[];
   /** Tensors that the format wants and that no model reads; written as zeros. */
   readonly zeros: readonly string[];
+  /** Weights that adapters went into: the formats have no place for these. */
+  readonly merged: readonly string[];
 }
 
 /**
- * Write the parameters in `file` into the folder `out`, in float32.
+ * Write the parameters in `file` into the folder `out`, in float32, adapters merged into the weights.
  *
  * `openpi`: `model.safetensors` and `config.json` of openpi's PyTorch port. `lerobot`: the same names behind
  * `model.`, and a `config.json` of LeRobot's `pi0` or `pi05` policy. `npz`: `paligemma.npz`, the vision tower and
@@ -66,55 +64,32 @@ export async function exportWeights(
       `${file}: pi0_fast has no form in ${format}; --format npz has its VLM`,
     );
   await checkFile(file, config);
-  const source = await openSafetensors(file);
+  const source = await openTensors(file);
   try {
-    let report: ExportReport | undefined;
+    const reader = mergedReader(source, config);
+    const plain = withoutLora(config);
+    let report: Omit<ExportReport, "merged"> | undefined;
     await writeNew(out, async (dir) => {
       report =
         format === "npz"
-          ? await writePaligemma(source, config, dir)
-          : await writeTorch(source, config, format, dir);
+          ? await writePaligemma(reader, plain, dir)
+          : await writeTorch(reader, plain, format, dir);
       for (const [path, text] of files) await writeSynced(join(dir, path), text);
       return format === "npz" ? {} : sideFiles(config, format);
     });
     const { file: written, ...rest } = report!;
-    return { file: join(out, written), ...rest };
-  } finally {
-    await source.close();
-  }
-}
-
-/** The file must hold exactly the parameters of `config`, in float32. */
-async function checkFile(file: string, config: ModelConfig): Promise<void> {
-  const source = await openTorch(file);
-  try {
-    if (source.format !== "insula")
-      throw new InsulaError("weights/format", `${file}: not a parameter file of a checkpoint`);
-    const { report } = planImport(source, { modelType: configModelType(config), model: config });
-    const found = new Map(report.mapped.map(({ path, shape }) => [path, shape]));
-    for (const spec of fileParams(config)) {
-      const [expected, actual] = [spec.stacked, found.get(spec.path)];
-      if (!actual) throw new InsulaError("weights/missing-tensor", `${file}: no parameter '${spec.path}'`);
-      if (source.tensors.get(spec.path)!.dtype !== "F32")
-        throw new InsulaError("weights/dtype", `${file}: ${spec.path}: expected F32`);
-      if (expected.join() !== actual.join()) {
-        throw new InsulaError(
-          "weights/shape",
-          `${file}: ${spec.path}: expected [${expected.join(", ")}] by the configuration, found [${actual.join(", ")}]`,
-        );
-      }
-    }
+    return { file: join(out, written), ...rest, merged: [...findAdapters(config).keys()] };
   } finally {
     await source.close();
   }
 }
 
 async function writeTorch(
-  source: SafetensorsFile,
+  source: ElementReader,
   config: ModelConfig,
   format: "openpi" | "lerobot",
   dir: string,
-): Promise<ExportReport> {
+): Promise<Omit<ExportReport, "merged">> {
   const prefix = format === "lerobot" ? "model." : "";
   const tensors: StreamedTensor[] = [];
   const add = (name: string, shape: readonly number[], chunks: StreamedTensor["chunks"]) =>
@@ -124,15 +99,14 @@ async function writeTorch(
     const [shape, block] = [torchShape(rule, fileShape), sizeOf(blockShape(rule, fileShape))];
     const names = rule.names[0] === EMBED_TOKENS ? (prefix ? [EMBED_TOKENS, LM_HEAD] : [LM_HEAD]) : undefined;
     if (names) {
-      for (const name of names) add(name, shape, () => floatsOf(source, path, 0, block));
+      for (const name of names) add(name, shape, () => readChunks(source, path, block));
       continue;
     }
     for (let layer = 0; layer < (layers ?? 1); layer++) {
       for (const [part, name] of rule.names.entries()) {
         const begin = (layer * rule.names.length + part) * block;
         add(name.replace("{i}", String(layer)), shape, async function* () {
-          const { data } = await source.readElements(path, begin, begin + block);
-          yield toTorch(rule, fileShape, data as Float32Array);
+          yield toTorch(rule, fileShape, await source.read(path, begin, begin + block));
         });
       }
     }
@@ -151,10 +125,10 @@ async function writeTorch(
 }
 
 async function writePaligemma(
-  source: SafetensorsFile,
+  source: ElementReader,
   config: ModelConfig,
   dir: string,
-): Promise<ExportReport> {
+): Promise<Omit<ExportReport, "merged">> {
   const specs = fileParams(config);
   const arrays = specs
     .filter(({ group }) => group === "vlm")
@@ -164,7 +138,7 @@ async function writePaligemma(
         name: spec.path.replace(/^PaliGemma\//, "params/"),
         dtype: "F32",
         shape,
-        chunks: () => floatsOf(source, spec.path, 0, sizeOf(shape)),
+        chunks: () => readChunks(source, spec.path, sizeOf(shape)),
       };
     });
   await writeNpz(join(dir, "paligemma.npz"), arrays);
@@ -183,11 +157,6 @@ function sideFiles(config: ModelConfig, format: "openpi" | "lerobot"): Record<st
     "config.json": format === "openpi" ? openpiConfig(config) : lerobotConfig(config),
     [FACTS_FILE]: { actionHorizon, maxTokenLen, siglipHeads: siglip.numHeads, numKvHeads: vlm.numKvHeads },
   };
-}
-
-async function* floatsOf(source: SafetensorsFile, name: string, begin: number, end: number) {
-  for (let at = begin; at < end; at += CHUNK_ELEMENTS)
-    yield (await source.readElements(name, at, Math.min(end, at + CHUNK_ELEMENTS))).data;
 }
 
 function* zeros(count: number): Generator<Float32Array> {

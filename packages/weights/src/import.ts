@@ -2,8 +2,9 @@
  * @file From released weights to a parameter file of this project: openpi's paths, layers stacked on axis 0,
  * float32. Planned from names and shapes first, then streamed: what is held is one tensor of one layer.
  */
+import { isLora } from "@insula/ki-model";
 import { configModelType, InsulaError, type ModelConfig, sizeOf } from "@insula/model-types";
-import { type StreamedTensor, streamSafetensors } from "@insula/safetensors";
+import { type StreamedTensor, writeShardedSafetensors } from "@insula/safetensors";
 import { type FileParam, fileParams } from "./file-params.js";
 import { describeInit, drawParam } from "./init.js";
 import { openWeights } from "./open.js";
@@ -35,7 +36,8 @@ export interface ImportPlan {
 }
 
 /**
- * Read `source` (see `openWeights`) and write its parameters to `file`.
+ * Read `source` (see `openWeights`) and write its parameters to `file`; what exceeds 2 GB
+ * goes into shards beside it, with an index.
  * @throws InsulaError as {@link planImport}, and as the format's reader for broken data; `file` is then as it was.
  */
 export async function importWeights(
@@ -46,7 +48,7 @@ export async function importWeights(
   const opened = await openWeights(source);
   try {
     const { config, report, tensors } = planImport(opened, options);
-    await streamSafetensors(file, tensors, { format: "np" });
+    await writeShardedSafetensors(file, tensors, { metadata: { format: "np" } });
     return { config, report };
   } finally {
     await opened.close();
@@ -56,7 +58,7 @@ export async function importWeights(
 /**
  * Decide what becomes of every tensor.
  * @throws InsulaError `weights/shape` or `weights/missing-tensor` naming the tensor, `weights/unknown-tensor` for one
- *   that no model of the family has, `weights/lora` for adapters that have not been merged; also as
+ *   that no model of the family has, `weights/lora` for adapters in a form that is not openpi's; also as
  *   `inferModelConfig`.
  */
 export function planImport(source: WeightSource, options: ImportOptions = {}): ImportPlan {
@@ -70,12 +72,13 @@ export function planImport(source: WeightSource, options: ImportOptions = {}): I
     const shape = spec.stacked;
     const from = torch ? torchNames(source, spec) : source.tensors.has(spec.path) ? [spec.path] : [];
     if (from.length === 0) {
-      if (spec.group === "vlm") {
+      if (spec.group === "vlm" && !isLora(spec.path)) {
         throw new InsulaError(
           "weights/missing-tensor",
           `${source.path}: no tensor for ${spec.path} [${shape.join(", ")}]`,
         );
       }
+      checkOtherHalf(source, spec.path);
       initialised.push({ path: spec.path, shape, how: describeInit(spec.init) });
       tensors.push({
         name: spec.path,
@@ -114,7 +117,7 @@ export function planImport(source: WeightSource, options: ImportOptions = {}): I
       modelType,
       mapped,
       initialised,
-      ignored: leftOver(source, used, modelType),
+      ignored: leftOver(source, used, modelType, new Set([...mapped, ...initialised].map((p) => p.path))),
     },
   };
 }
@@ -122,6 +125,7 @@ export function planImport(source: WeightSource, options: ImportOptions = {}): I
 /** The PyTorch tensors of a parameter, layer by layer; none when the source has none of them. */
 function torchNames(source: WeightSource, { path, layers }: FileParam): string[] {
   const rule = TORCH_RULES.get(path);
+  if (!rule && isLora(path)) return []; // PyTorch ports have no adapters
   if (!rule) throw new InsulaError("weights/unknown-tensor", `${path}: has no name in PyTorch`);
   const names: string[] = [];
   for (let layer = 0; layer < (layers ?? 1); layer++) {
@@ -163,19 +167,41 @@ async function* elements(
   }
 }
 
+/** An adapter is there as a whole or not at all. */
+function checkOtherHalf({ path: file, tensors }: WeightSource, path: string): void {
+  if (!isLora(path)) return;
+  const other = path.replace(/[ab]$/, (half) => (half === "a" ? "b" : "a"));
+  if (tensors.has(other))
+    throw new InsulaError("weights/missing-tensor", `${file}: has ${other} and no ${path}`);
+}
+
+/** The weight beside which openpi has an adapter of that name. */
+function weightOfLora(name: string): string | undefined {
+  const stem = /^(.*[/_])lora_[ab]$/.exec(name)?.[1];
+  return stem && [`${stem}w`, stem.slice(0, -1)].find((path) => TORCH_RULES.has(path));
+}
+
 /** The tensors that no parameter took, each with the reason why that is right. */
-function leftOver(source: WeightSource, used: ReadonlySet<string>, modelType: string): IgnoredTensor[] {
+function leftOver(
+  source: WeightSource,
+  used: ReadonlySet<string>,
+  modelType: string,
+  params: ReadonlySet<string>,
+): IgnoredTensor[] {
   const ignored: IgnoredTensor[] = [];
   const unknown: string[] = [];
   for (const name of source.tensors.keys()) {
     if (used.has(name)) continue;
-    if (/(^|[./_])lora(_|\b)/.test(name)) {
+    const adapted = weightOfLora(name);
+    if (/(^|[./_])lora(_|\b)/.test(name) && (!adapted || params.has(adapted))) {
       throw new InsulaError(
         "weights/lora",
-        `${source.path}: ${name}: merge the LoRA adapters into the weights first`,
+        adapted
+          ? `${source.path}: ${name}: an adapter that the configuration (vlm.lora, expert.lora) leaves out`
+          : `${source.path}: ${name}: merge the LoRA adapters into the weights first`,
       );
     }
-    const path = TORCH_RULES.has(name) ? name : pathOfTorch(name);
+    const path = adapted ?? (TORCH_RULES.has(name) ? name : pathOfTorch(name));
     if (name === EXPERT_LM_HEAD)
       ignored.push({ name, reason: "never trained nor read: the expert has no vocabulary" });
     else if (name === LM_HEAD)

@@ -8,6 +8,7 @@ export {
 } from "./export.js";
 export { assertNew, writeNew } from "./folder.js";
 export { type ImportOptions, type ImportPlan, importWeights, planImport } from "./import.js";
+export { mergeLoraFile } from "./merge.js";
 export { openWeights } from "./open.js";
 export {
   type IgnoredTensor,

@@ -1,5 +1,14 @@
 /** @file The sizes of a model from the names and shapes of its weights. */
-import { InsulaError, type ModelConfig, ModelType, makeModelConfig, SIZE_PRESETS } from "@insula/model-types";
+import {
+  type GemmaConfig,
+  InsulaError,
+  type ModelConfig,
+  type ModelOptions,
+  ModelType,
+  makeModelConfig,
+  SIZE_PRESETS,
+} from "@insula/model-types";
+import { findLora } from "./lora.js";
 import type { WeightSource } from "./source.js";
 import { EMBED_TOKENS, LM_HEAD } from "./torch/names.js";
 
@@ -9,8 +18,11 @@ export interface ImportSizes {
   modelType?: ModelType;
   /** Attention heads of the vision tower, where the source joins them (PyTorch) and its width is not a known one. */
   siglipHeads?: number;
-  /** Fields that weights do not have: horizon, prompt length, the expert where there is none. */
-  model?: Partial<ModelConfig>;
+  /**
+   * Fields that weights do not have: horizon, prompt length, the expert where there is none, what scales adapters.
+   * `vlm.lora` and `expert.lora` are what the model is to have; not given, what the weights have, scaled by 1.
+   */
+  model?: Omit<ModelOptions, "size">;
 }
 
 /** Heads of the towers that SigLIP was released with, by width: B, L, So400m. */
@@ -20,8 +32,9 @@ const SIGLIP_HEADS: Readonly<Record<number, number>> = { 768: 12, 1024: 16, 1152
 const MAX_DEPTH = 1024;
 
 /** Looks up dimensions by tensor name. */
-interface Dims {
+export interface Dims {
   get(name: string, axis: number, rank: number): number;
+  last(name: string): number;
   has(name: string): boolean;
   depth(prefix: string, suffix: string): number;
 }
@@ -45,7 +58,7 @@ export function inferModelConfig(source: WeightSource, options: ImportSizes = {}
   }
   const { actionHorizon, maxTokenLen } = source.facts;
   const { vlm, actionDim } = found;
-  const base = options.model?.expert ?? SIZE_PRESETS.full.expert;
+  const base = { ...SIZE_PRESETS.full.expert, ...options.model?.expert };
   for (const [name, { depth }] of Object.entries({
     siglip: found.siglip,
     vlm,
@@ -57,7 +70,8 @@ export function inferModelConfig(source: WeightSource, options: ImportSizes = {}
         `${source.path}: ${name}: ${depth} layers, at most ${MAX_DEPTH} expected`,
       );
   }
-  const expert = found.expert ?? { ...vlm, width: base.width, mlpDim: base.mlpDim };
+  const { lora: _, ...like } = vlm;
+  const expert = found.expert ?? { ...like, width: base.width, mlpDim: base.mlpDim };
   return makeModelConfig({
     ...(actionHorizon === undefined ? {} : { actionHorizon }),
     ...(maxTokenLen === undefined ? {} : { maxTokenLen }),
@@ -68,13 +82,18 @@ export function inferModelConfig(source: WeightSource, options: ImportSizes = {}
     pi0Fast: modelType === ModelType.pi0_fast,
     imageSize: found.imageSize,
     vocabSize: found.vocabSize,
-    vlm,
-    expert,
+    vlm: withLora(vlm, options.model?.vlm),
+    expert: withLora(expert, options.model?.expert),
     siglip: found.siglip,
   });
 }
 
-function typeOfOptions(model: Partial<ModelConfig> | undefined): ModelType | undefined {
+/** The adapters that are wanted, or else those that were found. */
+function withLora(found: GemmaConfig, wanted: Partial<GemmaConfig> = {}): GemmaConfig {
+  return wanted.lora === undefined ? found : { ...found, lora: wanted.lora };
+}
+
+function typeOfOptions(model: Omit<ModelOptions, "size"> | undefined): ModelType | undefined {
   if (!model) return undefined;
   if (model.pi0Fast) return ModelType.pi0_fast;
   if (model.knowledgeInsulation) return ModelType.pi05_ki;
@@ -96,19 +115,22 @@ function jaxSizes(dims: Dims): Sizes {
   const kernel = `${img}/embedding/kernel`;
   const query = `${block}/MultiHeadDotProductAttention_0/query/kernel`;
   const patchSize = dims.get(kernel, 0, 4);
-  const gemma = (suffix: string): ModelConfig["vlm"] => {
+  const gemma = (suffix: "" | "_1"): GemmaConfig => {
     const at = "PaliGemma/llm/layers";
     const full = dims.has(`${at}/attn/qkv_einsum${suffix}/w`);
     const q = full ? `${at}/attn/qkv_einsum${suffix}/w` : `${at}/attn/q_einsum${suffix}/w`;
     const [rank, first] = full ? [5, 2] : [4, 1];
     const numHeads = dims.get(q, first, rank);
+    const numKvHeads = full ? numHeads : dims.get(`${at}/attn/kv_einsum${suffix}/w`, 2, 5);
+    const lora = findLora(dims, suffix, { numHeads, numKvHeads });
     return {
       width: dims.get(q, first + 1, rank),
       depth: dims.get(q, 0, rank),
       mlpDim: dims.get(`${at}/mlp${suffix}/gating_einsum`, 3, 4),
       numHeads,
-      numKvHeads: full ? numHeads : dims.get(`${at}/attn/kv_einsum${suffix}/w`, 2, 5),
+      numKvHeads,
       headDim: dims.get(q, first + 2, rank),
+      ...(lora ? { lora } : {}),
     };
   };
   const hasExpert = dims.has("action_in_proj/kernel");
@@ -178,6 +200,7 @@ const side = (patches: number): number => Math.round(Math.sqrt(patches));
 function dimsOf({ path, tensors }: WeightSource): Dims {
   return {
     has: (name) => tensors.has(name),
+    last: (name) => tensors.get(name)?.shape.at(-1) ?? 0,
     get(name, axis, rank) {
       const shape = tensors.get(name)?.shape;
       if (!shape) throw new InsulaError("weights/missing-tensor", `${path}: no tensor '${name}'`);

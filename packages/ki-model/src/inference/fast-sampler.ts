@@ -19,7 +19,7 @@ import {
   releaseAll,
 } from "../device-tensors.js";
 import { observationFeeds, pickFeeds } from "../feeds.js";
-import type { ParamTree } from "../train-session.js";
+import type { DeviceParams, ParamTree } from "../train-session.js";
 import { buildFastDecodeModel, buildFastPrefixModel } from "./fast-models.js";
 import { type InferenceOptions, serializeModel } from "./models.js";
 import { checkSteps, inTurn, openPair, placeParams, type SessionPair } from "./sessions.js";
@@ -27,7 +27,8 @@ import { checkSteps, inTurn, openPair, placeParams, type SessionPair } from "./s
 /** A pi0_fast model to sample from: its parameters, the batch its graphs are built for, and where they run. */
 export interface FastSamplerOptions extends InferenceOptions, ExecutionOptions {
   config: ModelConfig;
-  params: ParamTree;
+  /** By openpi's names, copied to the device; or those of a training session, used where they lie. */
+  params: ParamTree | DeviceParams;
   /** Most tokens to generate; default 256. */
   maxDecodingSteps?: number;
 }

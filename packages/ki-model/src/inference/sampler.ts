@@ -20,14 +20,15 @@ import {
 } from "../device-tensors.js";
 import { observationFeeds, pickFeeds } from "../feeds.js";
 import { checkBuckets, cutText, textLength } from "../text-length.js";
-import type { ParamTree } from "../train-session.js";
+import type { DeviceParams, ParamTree } from "../train-session.js";
 import { buildDenoiseModel, buildPrefixModel, type InferenceOptions, serializeModel } from "./models.js";
 import { checkSteps, inTurn, openPair, placeParams } from "./sessions.js";
 
 /** What to sample from, a model with an action expert (pi0, pi05, pi05_ki), and where its graphs run. */
 export interface SamplerOptions extends InferenceOptions, ExecutionOptions {
   config: ModelConfig;
-  params: ParamTree;
+  /** By openpi's names, copied to the device; or those of a training session, used where they lie. */
+  params: ParamTree | DeviceParams;
   /**
    * Text lengths below `maxTokenLen` that have graphs of their own, for batches whose texts are no longer: the same
    * actions with less padding. They share the parameters and, on the CPU, their memory. Default: none.
@@ -148,7 +149,7 @@ async function openStage(
   const pair = await openPair(
     serializeModel(buildPrefixModel(sized, options), "prefix_model").bytes,
     serializeModel(buildDenoiseModel(sized, options), "denoise_model").bytes,
-    { ...execution, sharedArena: true },
+    execution,
   );
   const { first: prefix, second: denoise } = pair;
   let cache: DeviceTensors | undefined;

@@ -3,7 +3,7 @@
  * in turn.
  */
 import { InsulaError, type ModelConfig } from "@insula/model-types";
-import { createSession, type Session, type SessionOptions, tensor } from "@insula/ort-session";
+import { createSession, type Session, tensor } from "@insula/ort-session";
 import {
   type DeviceTensors,
   type ExecutionOptions,
@@ -13,7 +13,7 @@ import {
 } from "../device-tensors.js";
 import { toGraphParams } from "../params/layout.js";
 import { paramSpecs } from "../params/spec.js";
-import type { ParamTree } from "../train-session.js";
+import type { DeviceParams, ParamTree } from "../train-session.js";
 
 /** Two sessions that live and end together. */
 export interface SessionPair {
@@ -22,12 +22,16 @@ export interface SessionPair {
   release(): Promise<void>;
 }
 
-/** Open a session per model; when one cannot be opened the other does not stay. */
+/**
+ * Open a session per model; when one cannot be opened the other does not stay. Memory inside of the graphs is shared
+ * with the sessions that they take turns with: those of other text lengths, those of training.
+ */
 export async function openPair(
   firstModel: Uint8Array,
   secondModel: Uint8Array,
-  options: Pick<SessionOptions, keyof ExecutionOptions | "sharedArena">,
+  execution: ExecutionOptions,
 ): Promise<SessionPair> {
+  const options = { ...execution, sharedArena: true };
   const all = await makeAll<[Session, Session]>([
     createSession(firstModel, options),
     createSession(secondModel, options),
@@ -35,12 +39,16 @@ export async function openPair(
   return { first: all[0], second: all[1], release: () => releaseAll(all) };
 }
 
-/** Place the parameters of `config` on the device, under the names that graphs give them. */
+/**
+ * The parameters of `config` on the device, under the names that graphs give them. Those that are there already are
+ * used where they lie and stay their owner's.
+ */
 export async function placeParams(
   config: ModelConfig,
-  params: ParamTree,
+  params: ParamTree | DeviceParams,
   options: ExecutionOptions,
 ): Promise<DeviceTensors> {
+  if ("byName" in params) return { byName: params.byName, release: () => undefined };
   const graph = toGraphParams(paramSpecs(config), params);
   return placeTensors(
     [...graph].map(([name, { data, shape }]) => [name, tensor(data, shape)] as const),

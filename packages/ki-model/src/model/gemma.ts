@@ -3,8 +3,10 @@
  * rotary positions, and the gated feed-forward network.
  */
 import type { GemmaConfig } from "@insula/model-types";
-import { geluTanh, matmul, mul, reshape, split, type Value } from "@insula/onnx-grad";
+import { geluTanh, mul, reshape, split, type Value } from "@insula/onnx-grad";
+import type { Stack } from "../params/lora.js";
 import type { ModelContext } from "./context.js";
+import { project } from "./project.js";
 import { applyRope, type RopeTables, scaleTables } from "./rope.js";
 import { type Rows, takeRows } from "./rows.js";
 
@@ -16,15 +18,12 @@ export interface KeysValues {
 
 const LAYERS = "PaliGemma/llm/layers";
 
-/** `""` for the VLM, `"_1"` for the action expert: openpi's suffix on parameter names. */
-export type Stack = "" | "_1";
-
 /**
  * Queries (rotated and scaled by headDim^-½) and keys (rotated), both float32, and values of `x` `[b, t, d]`.
  * @param rows the only rows that ask, where not all do: queries are `[b, r, heads, headDim]` then
  */
 export function projectQkv(
-  { weight }: ModelContext,
+  context: ModelContext,
   { numHeads: n, numKvHeads: kv, headDim: h }: GemmaConfig,
   stack: Stack,
   layer: number,
@@ -36,15 +35,12 @@ export function projectQkv(
   const asking = (y: Value) => (rows ? takeRows(y, rows) : y);
   let parts: readonly Value[];
   if (n === kv) {
-    const [q, k, v] = split(
-      matmul(x, weight(`${LAYERS}/attn/qkv_einsum${stack}/w`, layer, x.dtype)),
-      [n * h, n * h, n * h],
-      2,
-    ) as [Value, Value, Value];
+    const qkv = project(context, stack, "qkv_einsum", layer, x);
+    const [q, k, v] = split(qkv, [n * h, n * h, n * h], 2) as [Value, Value, Value];
     parts = [asking(q), k, v];
   } else {
-    const q = matmul(asking(x), weight(`${LAYERS}/attn/q_einsum${stack}/w`, layer, x.dtype));
-    const kvs = matmul(x, weight(`${LAYERS}/attn/kv_einsum${stack}/w`, layer, x.dtype));
+    const q = project(context, stack, "q_einsum", layer, asking(x));
+    const kvs = project(context, stack, "kv_einsum", layer, x);
     parts = [q, ...split(kvs, [kv * h, kv * h], 2)];
   }
   const [q, k, v] = parts as [Value, Value, Value];
@@ -57,16 +53,17 @@ export function projectQkv(
 }
 
 /** The attention's output projection. */
-export function projectOut({ weight }: ModelContext, stack: Stack, layer: number, attended: Value): Value {
-  return matmul(attended, weight(`${LAYERS}/attn/attn_vec_einsum${stack}/w`, layer, attended.dtype));
+export function projectOut(context: ModelContext, stack: Stack, layer: number, attended: Value): Value {
+  return project(context, stack, "attn_vec_einsum", layer, attended);
 }
 
 /** GeGLU: gelu(x·W₀) ∘ (x·W₁) · W₂. */
-export function feedForward({ weight }: ModelContext, stack: Stack, layer: number, x: Value): Value {
-  const [gate, up] = [0, 1].map((half) =>
-    matmul(x, weight(`${LAYERS}/mlp${stack}/gating_einsum`, 2 * layer + half, x.dtype)),
-  ) as [Value, Value];
-  return matmul(mul(geluTanh(gate), up), weight(`${LAYERS}/mlp${stack}/linear`, layer, x.dtype));
+export function feedForward(context: ModelContext, stack: Stack, layer: number, x: Value): Value {
+  const [gate, up] = [0, 1].map((half) => project(context, stack, "gating_einsum", 2 * layer + half, x)) as [
+    Value,
+    Value,
+  ];
+  return project(context, stack, "linear", layer, mul(geluTanh(gate), up));
 }
 
 /** Path of a layer's norm. */

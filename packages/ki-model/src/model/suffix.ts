@@ -25,24 +25,29 @@ import { buildLayer, type Rematerialize } from "./rematerialize.js";
 import { ropeTables } from "./rope.js";
 import { timeEmbedding } from "./time-embedding.js";
 
-/** The expert's input tokens: a = actionHorizon, and in pi0 one more in front for the state. */
+/**
+ * The expert's input tokens: a = actionHorizon, and in pi0 one more in front for the state. With k noise draws per
+ * prefix there are k sequences for each, the draws of one sample one behind the other.
+ */
 export interface SuffixTokens {
-  /** `[b, a, expertWidth]` */
+  /** `[b·k, a, expertWidth]` */
   embed: Value;
-  /** `[b, expertWidth]`: the condition of the adaptive norms; absent in pi0. */
+  /** `[b·k, expertWidth]`: the condition of the adaptive norms; absent in pi0. */
   cond: Value | undefined;
   /** Rows before the first action token. */
   stateTokens: number;
 }
 
-/** Embed noisy actions `[b, h, d]`, flow time `[b]` and, in pi0, the state `[b, d]` (openpi `embed_suffix`). */
+/**
+ * Embed noisy actions `[b·k, h, d]`, flow time `[b·k]` and, in pi0, the state `[b, d]` (openpi `embed_suffix`).
+ */
 export function embedSuffix(
   context: ModelContext,
   inputs: { xT: Value; time: Value; state?: Value },
 ): SuffixTokens {
   const { config, graph, tap } = context;
   const { xT, time, state } = inputs;
-  const [b, h] = xT.shape as [number, number];
+  const [rows, h] = xT.shape as [number, number];
   const w = config.expert.width;
   return withScope(graph, "embed_suffix", () => {
     const actions = linear(context, "action_in_proj", xT);
@@ -52,8 +57,10 @@ export function embedSuffix(
       tap("adarms_cond", cond);
       return { embed: tap("suffix_embed", actions), cond, stateTokens: 0 };
     }
-    const stateToken = reshape(linear(context, "state_proj", state!), [b, 1, w]);
-    const withTime = concat([actions, expand(reshape(t, [b, 1, w]), [b, h, w])], 2);
+    const b = state!.shape[0]!;
+    const perSample = reshape(linear(context, "state_proj", state!), [b, 1, w]);
+    const stateToken = reshape(rows === b ? perSample : expand(perSample, [b, rows / b, w]), [rows, 1, w]);
+    const withTime = concat([actions, expand(reshape(t, [rows, 1, w]), [rows, h, w])], 2);
     const mixed = linear(
       context,
       "action_time_mlp_out",
@@ -65,9 +72,9 @@ export function embedSuffix(
 
 /** What the expert sees of the prefix. */
 export interface SuffixGeometry {
-  /** bool `[b, a, s + a]` */
+  /** bool `[b, k·a, s + k·a]`: the draws of a sample see its prefix, and none of them another. */
   visible: Value;
-  /** int32 `[b, a]`: counted on from the valid prompt tokens, parallel to FAST tokens, as at inference. */
+  /** int32 `[b, k·a]`: counted on from the valid prompt tokens, parallel to FAST tokens, as at inference. */
   positions: Value;
 }
 
@@ -75,31 +82,34 @@ export interface SuffixGeometry {
 export function suffixGeometry(promptValid: Value, { embed, stateTokens }: SuffixTokens): SuffixGeometry {
   const { graph } = promptValid;
   const [b, s] = promptValid.shape as [number, number];
-  const a = embed.shape[1]!;
-  const prompt = expand(reshape(promptValid, [b, 1, s]), [b, a, s]);
+  const [rows, a] = embed.shape as [number, number];
+  const all = (rows / b) * a;
+  const prompt = expand(reshape(promptValid, [b, 1, s]), [b, all, s]);
   // openpi's suffix ar mask: the state token and the first action open a block each, the actions see each other.
   const own = constant(
     graph,
-    Array.from({ length: a * a }, (_, i) =>
-      i % a < stateTokens || Math.floor(i / a) >= stateTokens ? 1 : 0,
-    ),
-    [1, a, a],
+    Array.from({ length: all * all }, (_, i) => {
+      const [query, key] = [Math.floor(i / all), i % all];
+      const sameDraw = Math.floor(query / a) === Math.floor(key / a);
+      return sameDraw && (key % a < stateTokens || query % a >= stateTokens) ? 1 : 0;
+    }),
+    [1, all, all],
     "bool",
   );
   const steps = constant(
     graph,
-    Array.from({ length: a }, (_, i) => i),
-    [1, a],
+    Array.from({ length: all }, (_, i) => i % a),
+    [1, all],
     "int32",
   );
   const start = cast(reduceSum(cast(promptValid, "float32"), [1], true), "int32"); // counts are exact in float32
-  return { visible: concat([prompt, expand(own, [b, a, a])], 2), positions: add(start, steps) };
+  return { visible: concat([prompt, expand(own, [b, all, all])], 2), positions: add(start, steps) };
 }
 
 /**
  * Run the expert over its tokens.
  * @param prefix the VLM's keys and values per layer, `[b, s, kv, h]`
- * @returns the hidden state after the final norm, `[b, a, expertWidth]`, and the full keys and values per layer
+ * @returns the hidden state after the final norm, `[b·k, a, expertWidth]`, and the full keys and values per layer
  */
 export function runSuffix(
   context: ModelContext,
@@ -117,7 +127,12 @@ export function runSuffix(
   const residual = (x: Value, y: Value, gate?: Value) => add(x, gate ? mul(y, gate) : y);
   return withScope(graph, "expert", () => {
     const bias = maskBias(geometry.visible);
-    const rope = ropeTables(cast(geometry.positions, "float32"), config.expert.headDim);
+    const [rows, a] = tokens.embed.shape as [number, number];
+    const [b, all] = geometry.positions.shape as [number, number];
+    const rope = ropeTables(cast(reshape(geometry.positions, [rows, a]), "float32"), config.expert.headDim);
+    // Draws of one sample share its prefix: for the attention they are one sequence of k·a rows.
+    const together = (y: Value) => reshape(y, [b, all, ...y.shape.slice(2)]); // [b·k, a, …] → [b, k·a, …]
+    const apart = (y: Value) => reshape(y, [rows, a, ...y.shape.slice(2)]);
     let x = cast(tokens.embed, context.computeType);
     for (let layer = 0; layer < config.expert.depth; layer++) {
       const body = () =>
@@ -125,13 +140,10 @@ export function runSuffix(
           const attn = norm(layerNormPath("pre_attention_norm", "_1"), x, layer);
           const own = projectQkv(context, config.expert, "_1", layer, attn.y, rope);
           const { k, v } = prefix[layer]!;
-          const all = { k: concat([k, own.k], 1), v: concat([v, own.v], 1) };
-          layers.push(all);
-          const y = residual(
-            x,
-            projectOut(context, "_1", layer, attention(own.q, all.k, all.v, bias)),
-            attn.gate,
-          );
+          const seen = { k: concat([k, together(own.k)], 1), v: concat([v, together(own.v)], 1) };
+          layers.push(seen);
+          const attended = apart(attention(together(own.q), seen.k, seen.v, bias));
+          const y = residual(x, projectOut(context, "_1", layer, attended), attn.gate);
           const ffw = norm(layerNormPath("pre_ffw_norm", "_1"), y, layer);
           return residual(y, feedForward(context, "_1", layer, ffw.y), ffw.gate);
         });
@@ -141,7 +153,7 @@ export function runSuffix(
   });
 }
 
-/** Velocity `[b, h, d]` from the expert's hidden state. */
+/** Velocity `[b·k, h, d]` from the expert's hidden state. */
 export function velocity(context: ModelContext, hidden: Value): Value {
   const { actionHorizon } = context.config;
   const a = hidden.shape[1]!;

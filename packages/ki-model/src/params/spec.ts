@@ -7,12 +7,14 @@
  * `[d, n·h]`. That is a permutation of the same numbers, so AdamW, EMA and norms do not see the difference.
  */
 import {
+  adapterOf,
   configModelType,
   type GemmaConfig,
   type ModelConfig,
   type SiglipConfig,
   sizeOf,
 } from "@insula/model-types";
+import { type Einsum, einsumPath, type Stack, withAdapter } from "./lora.js";
 
 /** `vlm`: SigLIP, Gemma and the embedding. `expert`: the action expert and the projections around it. */
 export type ParamGroup = "vlm" | "expert";
@@ -44,7 +46,8 @@ export interface ParamSpec {
   readonly init: Init;
 }
 
-interface Draft {
+/** A parameter of one layer, before it is stacked. */
+export interface Draft {
   path: string;
   /** Length of a second stacked axis. */
   parts?: number;
@@ -172,57 +175,31 @@ function siglipTail({ width }: SiglipConfig, out: number): Draft[] {
   ];
 }
 
-function gemmaBlock(
-  { width, mlpDim, numHeads: n, numKvHeads: k, headDim: h }: GemmaConfig,
-  suffix: string,
-  adaptive: boolean,
-): Draft[] {
+function gemmaBlock(gemma: GemmaConfig, stack: Stack, adaptive: boolean): Draft[] {
+  const { width: d, mlpDim, numHeads: n, numKvHeads: k, headDim: h } = gemma;
   const at = "PaliGemma/llm/layers";
-  const d = width;
-  const project: Draft[] =
-    n === k
-      ? [
-          {
-            path: `${at}/attn/qkv_einsum${suffix}/w`,
-            fileShape: [3, n, d, h],
-            perm: [2, 0, 1, 3],
-            shape: [d, 3 * n * h],
-            init: lecun(d),
-          },
-        ]
-      : [
-          {
-            path: `${at}/attn/q_einsum${suffix}/w`,
-            fileShape: [n, d, h],
-            perm: [1, 0, 2],
-            shape: [d, n * h],
-            init: lecun(d),
-          },
-          {
-            path: `${at}/attn/kv_einsum${suffix}/w`,
-            fileShape: [2, k, d, h],
-            perm: [2, 0, 1, 3],
-            shape: [d, 2 * k * h],
-            init: lecun(d),
-          },
-        ];
-  return [
-    ...norm(`${at}/pre_attention_norm${suffix}`, d, adaptive),
-    ...project,
-    {
-      path: `${at}/attn/attn_vec_einsum${suffix}/w`,
-      fileShape: [n, h, d],
-      shape: [n * h, d],
-      init: lecun(n * h),
-    },
-    ...norm(`${at}/pre_ffw_norm${suffix}`, d, adaptive),
-    {
-      path: `${at}/mlp${suffix}/gating_einsum`,
-      parts: 2,
-      fileShape: [d, mlpDim],
+  const weight = (einsum: Einsum, draft: Omit<Draft, "path">): Draft[] => {
+    const plain = { path: einsumPath(einsum, stack), ...draft };
+    const lora = adapterOf(gemma, einsum);
+    return lora ? withAdapter(plain, lora) : [plain];
+  };
+  /** `parts` products of d with `heads` heads: `[parts, heads, d, h]` in files. */
+  const input = (einsum: Einsum, parts: number[], heads: number): Draft[] => {
+    const lead = [...parts, heads];
+    return weight(einsum, {
+      fileShape: [...lead, d, h],
+      perm: [lead.length, ...lead.keys(), lead.length + 1],
+      shape: [d, sizeOf(lead) * h],
       init: lecun(d),
-    },
-    { path: `${at}/mlp${suffix}/linear`, fileShape: [mlpDim, d], init: lecun(mlpDim) },
+    });
+  };
+  return [
+    ...norm(`${at}/pre_attention_norm${stack}`, d, adaptive),
+    ...(n === k ? input("qkv_einsum", [3], n) : [...input("q_einsum", [], n), ...input("kv_einsum", [2], k)]),
+    ...weight("attn_vec_einsum", { fileShape: [n, h, d], shape: [n * h, d], init: lecun(n * h) }),
+    ...norm(`${at}/pre_ffw_norm${stack}`, d, adaptive),
+    ...weight("gating_einsum", { parts: 2, fileShape: [d, mlpDim], init: lecun(d) }),
+    ...weight("linear", { fileShape: [mlpDim, d], init: lecun(mlpDim) }),
   ];
 }
 

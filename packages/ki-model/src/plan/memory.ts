@@ -10,7 +10,7 @@ import { byteSize, type Cost, cost, type Graph, type Value } from "@insula/onnx-
 import type { ArtifactOptions } from "../artifact.js";
 import { countParams, type ParamGroup, type ParamSpec } from "../params/spec.js";
 import { buildOptimizer, DEFAULT_OPTIMIZER } from "../training/optimizer-model.js";
-import { buildTrainingModel, type TrainingModel } from "../training/training-model.js";
+import { buildTrainingModel, microBatchSize, type TrainingModel } from "../training/training-model.js";
 
 /** Bytes by what they are for. */
 export interface PlanBytes {
@@ -31,11 +31,16 @@ export interface PlanBytes {
   total: number;
 }
 
+/** Bytes of parameters, and of what belongs to those that are trained. */
+export type StateBytes = Pick<PlanBytes, "parameters" | "gradients" | "moments" | "ema">;
+
 /** What one step of training needs. */
 export interface MemoryPlan {
   /** Number of parameters, and how many of them are trained. */
   params: Record<ParamGroup, number>;
   trainable: Record<ParamGroup, number>;
+  /** The first four of `bytes`, by group. */
+  state: Record<ParamGroup, StateBytes>;
   bytes: PlanBytes;
   /** Operations of one step at the full text length: of matrix products, and of all. */
   matmulFlops: number;
@@ -49,13 +54,18 @@ export interface MemoryPlan {
 /** From this batch size on, a plan is a straight line through two smaller ones: all that grows with it is linear. */
 const LINEAR_FROM = 256;
 
-/** Plan the artifact that `buildArtifact` would build with the same options. */
+/**
+ * Plan the artifact that `buildArtifact` would build with the same options. Memory is that of one micro-batch; the
+ * work is that of the step, so of all of them.
+ */
 export function planMemory(config: ModelConfig, options: ArtifactOptions): MemoryPlan {
-  const { batchSize } = options;
-  if (batchSize <= LINEAR_FROM) return planGraphs(config, options);
+  const rows = microBatchSize(options);
+  const { gradientAccumulation: parts = 1 } = options;
+  const plan = (n: number) => planGraphs(config, { ...options, batchSize: n * parts });
+  if (rows <= LINEAR_FROM) return plan(rows);
   const half = LINEAR_FROM / 2;
-  const [a, b] = [half, LINEAR_FROM].map((n) => planGraphs(config, { ...options, batchSize: n }));
-  return line(a!, b!, (batchSize - half) / half);
+  const [a, b] = [half, LINEAR_FROM].map(plan);
+  return line(a!, b!, (rows - half) / half);
 }
 
 /** `a + (b − a)·t` for every number of two records of one form. */
@@ -66,6 +76,7 @@ function line<T>(a: T, b: T, t: number): T {
 }
 
 function planGraphs(config: ModelConfig, options: ArtifactOptions): MemoryPlan {
+  const { gradientAccumulation: parts = 1 } = options;
   const training = buildTrainingModel(config, options);
   const step = cost(training.context.graph, training.outputs.values());
   let { constantBytes: constants } = step;
@@ -78,12 +89,14 @@ function planGraphs(config: ModelConfig, options: ArtifactOptions): MemoryPlan {
     activations = Math.max(activations, peak.arenaBytes);
     constants += constantBytes;
   }
-  const update = optimizerCost(config, options, training.trainable);
+  const update = optimizerCost(options, training.trainable);
+  const state = { vlm: stateBytes(training, update, "vlm"), expert: stateBytes(training, update, "expert") };
+  const both = (key: keyof StateBytes) => state.vlm[key] + state.expert[key];
   const bytes = {
-    parameters: parameterBytes(training),
-    gradients: outputBytes(training.outputs, "grad/"),
-    moments: update.moments,
-    ema: update.ema,
+    parameters: both("parameters"),
+    gradients: both("gradients"),
+    moments: both("moments"),
+    ema: both("ema"),
     activations,
     logits: step.peak.buffers
       .filter((v) => v.shape.at(-1) === config.vocabSize)
@@ -91,58 +104,57 @@ function planGraphs(config: ModelConfig, options: ArtifactOptions): MemoryPlan {
     constants: constants + update.constantBytes,
     optimizer: update.peak.arenaBytes,
   };
-  const { logits: _, ...parts } = bytes;
-  const total = Object.values(parts).reduce((sum, n) => sum + n, 0);
-  const matmulFlops = step.matmulFlops + update.matmulFlops;
+  const { logits: _, ...summed } = bytes;
+  const total = Object.values(summed).reduce((sum, n) => sum + n, 0);
+  const matmulFlops = parts * step.matmulFlops + update.matmulFlops;
   return {
     params: countParams(training.context.specs),
     trainable: countParams(training.trainable),
+    state,
     bytes: { ...bytes, total },
     matmulFlops,
-    flops: matmulFlops + step.otherFlops + update.otherFlops,
-    traffic: step.bytesRead + step.bytesWritten + update.bytesRead + update.bytesWritten,
-    kernels: step.steps + update.steps,
+    flops: matmulFlops + parts * step.otherFlops + update.otherFlops,
+    traffic: parts * (step.bytesRead + step.bytesWritten) + update.bytesRead + update.bytesWritten,
+    kernels: parts * step.steps + update.steps,
   };
 }
 
 interface OptimizerCost extends Cost {
-  moments: number;
-  ema: number;
+  graph: Graph;
 }
 
 /** The last optimizer that was counted: one choice after the other has the same. */
 let counted: { key: string; found: OptimizerCost } | undefined;
 
-function optimizerCost(
-  config: ModelConfig,
-  options: ArtifactOptions,
-  trainable: readonly ParamSpec[],
-): OptimizerCost {
-  const { batchSize: _, imageKeys: _k, lossRows: _r, rematerialize: _m, tokenBuckets: _b, ...rest } = options;
-  const key = JSON.stringify([config, rest, trainable.length]);
+function optimizerCost(options: ArtifactOptions, trainable: readonly ParamSpec[]): OptimizerCost {
+  const key = JSON.stringify([
+    options.optimizer,
+    options.computeType,
+    trainable.map(({ name, shape }) => [name, shape]),
+  ]);
   if (counted?.key !== key) {
     const { graph, outputs } = buildOptimizer(trainable, { ...DEFAULT_OPTIMIZER, ...options.optimizer });
-    const moments = inputBytes(graph, "mu/") + inputBytes(graph, "nu/");
-    counted = {
-      key,
-      found: { ...cost(graph, outputs.values()), moments, ema: inputBytes(graph, "ema/") },
-    };
+    counted = { key, found: { ...cost(graph, outputs.values()), graph } };
   }
   return counted.found;
 }
 
-/** Bytes of all parameters, in the types in which the graph takes them; those that it does not read as float32. */
-function parameterBytes({ context }: TrainingModel): number {
-  const inputs = new Map(context.graph.inputs.map((x) => [x.name, x]));
-  const bytes = ({ name, shape }: ParamSpec) =>
-    byteSize(inputs.get(name) ?? { dtype: "float32" as const, shape });
-  return context.specs.reduce((sum, spec) => sum + bytes(spec), 0);
-}
-
-function inputBytes({ inputs }: Graph, prefix: string): number {
-  return inputs.reduce((sum, x) => sum + (x.name.startsWith(prefix) ? byteSize(x) : 0), 0);
-}
-
-function outputBytes(outputs: ReadonlyMap<string, Value>, prefix: string): number {
-  return [...outputs].reduce((sum, [name, v]) => sum + (name.startsWith(prefix) ? byteSize(v) : 0), 0);
+/** The state of one group, in the types in which graphs take it. */
+function stateBytes(
+  { context, trainable, outputs }: TrainingModel,
+  { graph }: OptimizerCost,
+  group: ParamGroup,
+): StateBytes {
+  const sum = (values: Iterable<Value>) => [...values].reduce((total, v) => total + byteSize(v), 0);
+  const trained = trainable.filter((spec) => spec.group === group).map(({ name }) => name);
+  const inputs = new Map(graph.inputs.map((x) => [x.name, x]));
+  const held = (prefix: string) => sum(trained.flatMap((name) => inputs.get(`${prefix}/${name}`) ?? []));
+  return {
+    parameters: sum(
+      context.specs.filter((s) => s.group === group).map((s) => context.param(s.path, s.layer)),
+    ),
+    gradients: sum(trained.map((name) => outputs.get(`grad/${name}`)!)),
+    moments: held("mu") + held("nu"),
+    ema: held("ema"),
+  };
 }

@@ -9,7 +9,7 @@ import type { BoundSession } from "./bound-session.js";
 
 export interface Buckets {
   /** The session for a batch, and the batch cut to its text length. */
-  pick(batch: TrainBatch): Promise<{ bucket: BoundSession; batch: TrainBatch }>;
+  pick(batch: TrainBatch): Promise<{ session: BoundSession; batch: TrainBatch }>;
   /** Those that are open. */
   opened(): readonly BoundSession[];
   release(): Promise<void>;
@@ -33,7 +33,7 @@ export function createBuckets(
         buckets.set(length, bucket);
       }
       return {
-        bucket,
+        session: bucket,
         batch: length === maxTokenLen ? batch : { ...batch, observation: cutText(batch.observation, length) },
       };
     },

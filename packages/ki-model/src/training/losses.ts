@@ -6,7 +6,7 @@
  * expert's rows invisible to the VLM, one pass computes both losses; `kiForm: "two-pass"` runs the VLM once
  * for each, as the literature writes it, and gives the same numbers.
  */
-import { configModelType } from "@insula/model-types";
+import { configModelType, InsulaError, type ModelConfig, type ModelType } from "@insula/model-types";
 import {
   add,
   and,
@@ -26,23 +26,38 @@ import {
   embedPrefix,
   finalNorm,
   type PrefixGeometry,
+  type PrefixResult,
   prefixGeometry,
   runPrefix,
   textInputs,
 } from "../model/prefix.js";
 import type { Rematerialize } from "../model/rematerialize.js";
 import { embedSuffix, runSuffix, suffixGeometry, velocity } from "../model/suffix.js";
-import { fastLoss, fastTargets, textLogits } from "./fast-loss.js";
+import { type FastTargets, fastLoss, fastTargets, textLogits } from "./fast-loss.js";
 import { flowInputs, flowLoss } from "./flow-loss.js";
 
-/** What the forward pass costs in memory, and whether it insulates; all else is the model's configuration. */
+/**
+ * What the forward pass costs in memory, how often the expert looks, and whether it is insulated; all else is the
+ * model's configuration.
+ */
 export interface LossOptions {
+  /**
+   * Draws of noise and time per sample, default 1. The VLM runs once for all of them, the expert once for each, and the
+   * action loss is the mean of theirs: a flow gradient of less variance for the price of the expert alone. `noise` is
+   * `[b·k, h, d]` then and `time` `[b·k]`, the draws of one sample one behind the other.
+   */
+  flowDraws?: number;
   /** Bound on FAST targets per sample; default maxTokenLen − 1. */
   lossRows?: number;
   /** Layers that the backward pass computes again instead of keeping their inner values; default none. */
   rematerialize?: Rematerialize;
   /** The expert reads stop-gradient features. Default: exactly for pi05_ki. Off only to show what it prevents. */
   insulate?: boolean;
+  /**
+   * Compute one loss of pi05_ki alone: `fast` without the expert, `action` without logits. Default: both. For what is
+   * frozen on the other side; see `partOptions`.
+   */
+  only?: "action" | "fast";
 }
 
 /** Scalars of the forward pass; those that the model type does not have are absent. */
@@ -53,22 +68,50 @@ export interface Losses {
   fast_accuracy?: Value;
 }
 
-/** Build the forward pass of the context's model type. */
+/** What each loss is multiplied by in the total. */
+export function lossWeights(config: ModelConfig): { action_loss: number; fast_loss: number } {
+  const alone = configModelType(config) === "pi0_fast";
+  return { action_loss: 1, fast_loss: alone ? 1 : config.kiFastTokenLossWeight };
+}
+
+/**
+ * Build the forward pass of the context's model type.
+ * @throws InsulaError `model/flow-draws` for a number of draws that is none, or for draws without an action expert,
+ *   `model/loss` when `only` names a loss that the model type does not have
+ */
 export function buildLosses(context: ModelContext, options: LossOptions = {}): Losses {
   const type = configModelType(context.config);
+  checkDraws(type, options.flowDraws);
+  checkOnly(type, options.only);
   return type === "pi0_fast" ? autoregressiveLosses(context, options) : flowLosses(context, options);
+}
+
+function checkDraws(type: ModelType, draws = 1): void {
+  if (Number.isInteger(draws) && draws >= 1 && (draws === 1 || type !== "pi0_fast")) return;
+  throw new InsulaError(
+    "model/flow-draws",
+    type === "pi0_fast"
+      ? `flowDraws: expected 1, found ${draws}; pi0_fast has no action expert`
+      : `flowDraws: expected an integer of at least 1, found ${draws}`,
+  );
+}
+
+function checkOnly(type: ModelType, only?: "action" | "fast"): void {
+  if (!only || type === "pi05_ki" || (only === "fast") === (type === "pi0_fast")) return;
+  throw new InsulaError("model/loss", `only: '${only}': a loss that ${type} does not have`);
 }
 
 /** pi0, pi05 and pi05_ki. */
 function flowLosses(context: ModelContext, options: LossOptions): Losses {
   const { config, graph, batchSize: b, tap } = context;
   const ki = config.knowledgeInsulation;
-  const { rematerialize = false, insulate = ki, lossRows = config.maxTokenLen - 1 } = options;
+  const { rematerialize = false, insulate = ki, lossRows = config.maxTokenLen - 1, only } = options;
   const text = textInputs(context, ki);
-  const lossMask = ki ? input(graph, "token_loss_mask", "bool", [b, config.maxTokenLen]) : undefined;
+  const lossMask =
+    ki && only !== "action" ? input(graph, "token_loss_mask", "bool", [b, config.maxTokenLen]) : undefined;
   const state =
     configModelType(config) === "pi0" ? input(graph, "state", "float32", [b, config.actionDim]) : undefined;
-  const flow = flowInputs(context);
+  const flow = only === "fast" ? undefined : flowInputs(context, options.flowDraws);
 
   const prefix = embedPrefix(context, text, rematerialize);
   const geometry = prefixGeometry(prefix);
@@ -87,6 +130,8 @@ function flowLosses(context: ModelContext, options: LossOptions): Losses {
   });
   tapGeometry(context, "vlm", geometry);
   tap("prefix_out", finalNorm(context, vlm.hidden));
+  const language = () => languageLosses(context, vlm, targets!, prefix.textStart);
+  if (!flow) return language();
 
   const suffix = embedSuffix(context, { xT: flow.xT, time: flow.time, ...(state ? { state } : {}) });
   let { layers } = vlm;
@@ -106,14 +151,23 @@ function flowLosses(context: ModelContext, options: LossOptions): Losses {
   tap("suffix_out", expert.hidden);
   const action = flowLoss(context, velocity(context, expert.hidden), flow);
   if (!targets) return { total: action, action_loss: action };
+  const { total, ...fast } = language();
+  return { total: add(action, total), action_loss: action, ...fast };
+}
 
-  const fast = fastLoss(context, vlm.rows, targets);
-  tap("logits", textLogits(context, vlm.hidden, prefix.textStart));
+/** The VLM's part of the losses: λ · fast_loss is its total. */
+function languageLosses(
+  context: ModelContext,
+  { rows, hidden }: PrefixResult,
+  targets: FastTargets,
+  textStart: number,
+): Losses {
+  const { loss, accuracy } = fastLoss(context, rows, targets);
+  context.tap("logits", textLogits(context, hidden, textStart));
   return {
-    total: add(action, mul(fast.loss, config.kiFastTokenLossWeight)),
-    action_loss: action,
-    fast_loss: fast.loss,
-    fast_accuracy: fast.accuracy,
+    total: mul(loss, lossWeights(context.config).fast_loss),
+    fast_loss: loss,
+    fast_accuracy: accuracy,
   };
 }
 

@@ -1,8 +1,8 @@
 /**
- * @file AdamW with a joint gradient-norm clip, and EMA, as one graph (openpi `training/optimizer.py`:
+ * @file AdamW with a gradient-norm clip, and EMA, as one graph (openpi `training/optimizer.py`:
  * optax.chain(clip_by_global_norm, adamw)).
  *
- * Every parameter's new value depends on all gradients (through the joint norm), and nothing but its own update
+ * Every parameter's new value depends on all gradients (through the joint norm, which says whether it is finite), and nothing but its own update
  * reads the old value, so each output may be written over the input it replaces; the builder asserts it.
  *
  * The formulas are arranged for few passes over memory: every factor that is one number per step is multiplied in
@@ -26,19 +26,35 @@ import {
   type Value,
   where,
 } from "@insula/onnx-grad";
+import { matchPaths } from "../params/path-patterns.js";
 import type { ParamGroup, ParamSpec } from "../params/spec.js";
+
+/** What shares a gradient norm: all parameters, or the VLM's and the expert's each their own. */
+export type Clip = "joint" | "group";
 
 /**
  * AdamW's constants, as optax names them; part of the graph, unlike the learning rate. The decay is
- * decoupled, scaled by the learning rate, and applies to every trainable parameter: openpi masks none.
+ * decoupled and scaled by the learning rate.
  */
 export interface OptimizerOptions {
   b1: number;
   b2: number;
   eps: number;
   weightDecay: number;
-  /** Largest norm of the joint gradient. */
+  /**
+   * Parameters without decay: regular expressions for whole paths, such as `.*(bias|scale)`. Default none, as openpi
+   * masks none.
+   */
+  noWeightDecay?: readonly string[];
+  /** Largest norm of what is clipped together. */
   clipGradientNorm: number;
+  /**
+   * `joint` (openpi, default): one norm over all gradients scales them all. `group`: the VLM's gradients are
+   * scaled by their own norm and the expert's by theirs. Under knowledge insulation the two come from different losses
+   * and no parameter sees both, so a joint norm is the only thing that ties them: a spike of the FAST loss then also
+   * shortens the expert's step, whose own gradient is as good as ever, and the reverse.
+   */
+  clip?: Clip;
   /** Decay of the running average of the parameters; null: no average. */
   emaDecay: number | null;
   /** The gradients come multiplied by the input `loss_scale`, as float16 compute needs it. */
@@ -54,7 +70,9 @@ export const DEFAULT_OPTIMIZER: OptimizerOptions = {
   b2: 0.95,
   eps: 1e-8,
   weightDecay: 1e-10,
+  noWeightDecay: [],
   clipGradientNorm: 1.0,
+  clip: "joint",
   emaDecay: 0.99,
 };
 
@@ -69,6 +87,7 @@ export type Trainable = Pick<ParamSpec, "name" | "path" | "shape" | "group">;
  * `grad_norm`, `grad_norm_vlm`, `grad_norm_expert` (before the clip, of the unscaled
  * gradient) and `param_norm` (of the new kernels). A `new/…` may be written over the input that it replaces. When
  * `grad_norm` is not finite, every `new/…` equals what it replaces.
+ * @throws InsulaError `model/noWeightDecay` for a pattern that is no regular expression
  */
 export function buildOptimizer(
   params: readonly Trainable[],
@@ -76,6 +95,7 @@ export function buildOptimizer(
 ): { graph: Graph; outputs: Map<string, Value> } {
   const graph = createGraph();
   const { b1, b2, eps, weightDecay, clipGradientNorm, emaDecay, lossScaling = false } = options;
+  const undecayed = matchPaths(undefined, options.noWeightDecay, "noWeightDecay");
   const lr = input(graph, "lr", "float32", []);
   const step = input(graph, "step", "float32", []);
   const unscale = lossScaling ? div(1, input(graph, "loss_scale", "float32", [])) : scalar(graph, 1);
@@ -100,8 +120,14 @@ export function buildOptimizer(
   const finite = lessOrEqual(norm, FLOAT32_MAX); // false for NaN, too
   const unlessSkipped = (value: Value | number, skipped: number) =>
     where(finite, typeof value === "number" ? scalar(graph, value) : value, skipped);
-  const clip = where(less(norm, clipGradientNorm), scalar(graph, 1), div(clipGradientNorm, norm));
-  const factor = unlessSkipped(mul(clip, unscale), 0);
+  const factorOf = (of: Value) => {
+    const clip = where(less(of, clipGradientNorm), scalar(graph, 1), div(clipGradientNorm, of));
+    return unlessSkipped(mul(clip, unscale), 0);
+  };
+  const joint = options.clip === "group" ? undefined : factorOf(norm);
+  const factors = new Map(
+    [...squares.keys()].map((group) => [group, joint ?? factorOf(outputs.get(`grad_norm_${group}`)!)]),
+  );
   const [decay1, decay2] = [unlessSkipped(b1, 1), unlessSkipped(b2, 1)];
   // μ̂/(√ν̂ + ε) = μ·(√c₂/c₁) / (√ν + ε·√c₂), c = 1 − βᵗ
   const correction = (beta: number) => sub(1, exp(mul(step, Math.log(beta))));
@@ -117,10 +143,11 @@ export function buildOptimizer(
     const param = input(graph, p.name, "float32", p.shape);
     const mu = input(graph, `mu/${p.name}`, "float32", p.shape);
     const nu = input(graph, `nu/${p.name}`, "float32", p.shape);
-    const g = mul(where(finite, grads[i]!, 0), factor);
+    const g = mul(where(finite, grads[i]!, 0), factors.get(p.group)!);
     const newMu = add(mul(mu, decay1), mul(g, 1 - b1));
     const newNu = add(mul(nu, decay2), mul(mul(g, g), 1 - b2));
-    const next = sub(mul(param, shrink), div(mul(newMu, rate), add(sqrt(newNu), epsilon)));
+    const kept = undecayed(p.path) ? param : mul(param, shrink);
+    const next = sub(kept, div(mul(newMu, rate), add(sqrt(newNu), epsilon)));
     update(param, next);
     update(mu, newMu);
     update(nu, newNu);

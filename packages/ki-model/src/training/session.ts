@@ -26,13 +26,16 @@ import { pickFeeds, trainFeeds } from "../feeds.js";
 import { toGraphParams } from "../params/layout.js";
 import { paramSpecs } from "../params/spec.js";
 import type {
+  DeviceParams,
   FlowDraws,
   LossMetrics,
   ParamTree,
   StepMetrics,
   TrainBatch,
   TrainSession,
+  Weights,
 } from "../train-session.js";
+import { combineLosses, microBatches } from "./accumulate.js";
 import { type BoundSession, openBound } from "./bound-session.js";
 import { createBuckets } from "./buckets.js";
 import { INITIAL_LOSS_SCALE, type LossScale, nextLossScale } from "./loss-scale.js";
@@ -79,25 +82,67 @@ export async function createTrainSession({
     await releaseAll([optimizer, tensors]);
     throw error;
   }
-  const open = (model: string): Promise<BoundSession> =>
-    openBound(models[model]!, sessionOptions, ({ inputs, outputs }) => ({
-      inputs: bound(inputs, tensors.weights),
+  const { gradientAccumulation: accumulation = 1 } = options;
+  const cuda = parseDevice(execution.device ?? "cpu").type === "cuda";
+  // Product and sum in one kernel begin with a copy of the sum to the result: on CUDA a copy onto itself, which is not
+  // defined. The CPU's kernel may.
+  const separate = cuda && accumulation > 1 ? { disabledOptimizers: ["MatMulAddFusion"] } : {};
+  const open = (model: string, weights: Weights = "raw"): Promise<BoundSession> =>
+    openBound(models[model]!, { ...sessionOptions, ...separate }, ({ inputs, outputs }) => ({
+      inputs: {
+        ...bound(inputs, lentParams(tensors, weights)),
+        // Where a gradient is a sum, it is made where the sum so far lies.
+        ...bound(inputs, tensors.grads, "sum/"),
+      },
       outputs: bound(outputs, tensors.grads, "grad/"),
     }));
   const training = createBuckets(artifact, open);
-  let evaluation: BoundSession | undefined;
+  const evaluation = new Map<Weights, BoundSession>();
+  let reset: BoundSession | undefined;
+  /** Sums start from nothing, whatever a step that failed or was not finite has left. */
+  const clearSums = async () => {
+    if (accumulation === 1) return;
+    reset ??= await open("reset_model");
+    await reset.run({ zero: tensor(new Float32Array(1), []) });
+  };
   let step = 0;
   let lossScale = options.optimizer.lossScaling ? INITIAL_LOSS_SCALE : undefined;
 
-  const isParam = (name: string) => tensors.weights.byName.has(name);
-  const run = ({ session, run }: BoundSession, batch: TrainBatch, draws: FlowDraws) =>
-    run(pickFeeds(session.inputs, { ...trainFeeds(batch, draws), ...scaleFeed(lossScale) }, isParam));
+  const isBound = (name: string) => tensors.weights.byName.has(name) || name.startsWith("sum/");
+  /** The losses of a batch, micro-batch by micro-batch; `pick` chooses the session of each. */
+  const run = async (
+    whole: { batch: TrainBatch; draws: FlowDraws },
+    pick: PickSession,
+  ): Promise<LossMetrics> => {
+    const parts =
+      accumulation === 1
+        ? [{ ...whole, ...WHOLE }]
+        : microBatches(whole, {
+            ...config,
+            batchSize: options.batchSize,
+            gradientAccumulation: accumulation,
+          });
+    const done: { part: (typeof parts)[number]; losses: LossMetrics }[] = [];
+    for (const part of parts) {
+      const { session, batch } = await pick(part.batch);
+      const feeds = {
+        ...trainFeeds(batch, part.draws),
+        ...scaleFeed(lossScale),
+        action_share: tensor(Float32Array.of(part.shares.action_loss), []),
+      };
+      done.push({
+        part,
+        losses: readLosses(await session.run(pickFeeds(session.session.inputs, feeds, isBound))),
+      });
+    }
+    return combineLosses(config, done);
+  };
 
   return {
     async step(batch, draws, lr) {
       checkLossRows(artifact, batch);
-      const { bucket, batch: fitted } = await training.pick(batch);
-      const losses = readLosses(await run(bucket, fitted, draws));
+      await clearSums();
+      const losses = await run({ batch, draws }, training.pick);
       step++;
       const norms = await update.run({
         lr: tensor(Float32Array.of(lr), []),
@@ -114,11 +159,14 @@ export async function createTrainSession({
       if (lossScale) lossScale = nextLossScale(lossScale, skipped);
       return skipped ? { ...metrics, skipped: 1 } : metrics;
     },
-    async evaluate(batch, draws) {
+    async evaluate(batch, draws, weights = "raw") {
       checkLossRows(artifact, batch);
-      evaluation ??= await open("eval_model");
-      return readLosses(await run(evaluation, batch, draws));
+      const session = evaluation.get(weights) ?? (await open("eval_model", weights));
+      evaluation.set(weights, session);
+      return run({ batch, draws }, async (part) => ({ session, batch: part }));
     },
+    params: (weights = "raw") => lentParams(tensors, weights),
+    gradients: () => ({ byName: tensors.grads.byName }),
     state: async () => ({ step, ...(await tensors.read()), ...(lossScale ? { lossScale } : {}) }),
     async restore(saved) {
       await tensors.write(saved);
@@ -126,14 +174,21 @@ export async function createTrainSession({
       if (lossScale) lossScale = saved.lossScale ?? INITIAL_LOSS_SCALE;
     },
     memory() {
-      const sessions = [optimizer, ...[...training.opened(), evaluation].map((open) => open?.session)];
-      const all = sessions.flatMap((session) => session?.memory() ?? []);
-      const [arena] = parseDevice(execution.device ?? "cpu").type === "cpu" ? all : [totalMemory(all)];
+      const opened = [...training.opened(), ...evaluation.values(), ...(reset ? [reset] : [])];
+      const sessions = [optimizer, ...opened.map((open) => open.session)];
+      const all = sessions.flatMap((session) => session.memory() ?? []);
+      const [arena] = cuda ? [totalMemory(all)] : all;
       return { tensors: tensors.bytes, ...(arena ? { arena } : {}) };
     },
-    release: () => releaseAll([training, optimizer, evaluation, tensors]),
+    release: () => releaseAll([training, optimizer, ...evaluation.values(), reset, tensors]),
   };
 }
+
+/** The session for a micro-batch, and the batch as that session takes it. */
+type PickSession = (batch: TrainBatch) => Promise<{ session: BoundSession; batch: TrainBatch }>;
+
+/** A batch in one piece. */
+const WHOLE = { shares: { action_loss: 1, fast_loss: 1 }, targets: 0 };
 
 function scaleFeed(lossScale: LossScale | undefined): Record<string, Tensor> {
   return lossScale ? { loss_scale: tensor(Float32Array.of(lossScale.scale), []) } : {};
@@ -159,6 +214,16 @@ function optimizerTensors(
   return tied;
 }
 
+/** The parameters or their average; what is not trained has no average of its own. */
+function lentParams({ weights, ema }: StateTensors, which: Weights): DeviceParams {
+  if (which === "raw") return { byName: weights.byName };
+  if (ema) return { byName: new Map([...weights.byName, ...ema.byName]) };
+  throw new InsulaError(
+    "session/no-ema",
+    "training: the artifact has no average of the parameters (emaDecay)",
+  );
+}
+
 /** The sum of the sessions' arenas; undefined without any. */
 function totalMemory(all: readonly SessionMemory[]): SessionMemory | undefined {
   if (all.length === 0) return undefined;
@@ -178,7 +243,7 @@ function checkLossRows(
   { observation: { tokenLossMask } }: TrainBatch,
 ): void {
   const rows = options.lossRows;
-  if (!tokenLossMask || rows === undefined) return;
+  if (!tokenLossMask || rows === undefined || options.only === "action") return;
   const length = config.maxTokenLen;
   for (let start = 0; start < tokenLossMask.data.length; start += length) {
     let count = 0;

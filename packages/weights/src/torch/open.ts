@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InsulaError, sizeOf } from "@insula/model-types";
-import { openSafetensors, type SafetensorsFile } from "@insula/safetensors";
+import { openTensors, type TensorFiles } from "@insula/safetensors";
 import {
   CHUNK_ELEMENTS,
   floatDtype,
@@ -18,11 +18,11 @@ import { pathOfTorch } from "./names.js";
 export const FACTS_FILE = "insula.json";
 
 /**
- * Open a `.safetensors` file. LeRobot's `model.` is taken off its names.
+ * Open a `.safetensors` file, or its shards where there is only their index. LeRobot's `model.` is taken off its names.
  * @throws InsulaError `safetensors/…` for a broken file, `weights/dtype` for a tensor that is not of floats.
  */
 export async function openTorch(path: string): Promise<WeightSource> {
-  const file = await openSafetensors(path);
+  const file = await openTensors(path);
   try {
     const tensors = new Map<string, SourceTensor>();
     const stored = new Map<string, string>();
@@ -63,7 +63,7 @@ function withoutPrefix(name: string): string {
     : name;
 }
 
-async function readFloats(file: SafetensorsFile, name: string, begin: number, end: number) {
+async function readFloats(file: TensorFiles, name: string, begin: number, end: number) {
   const { data, dtype } = await file.readElements(name, begin, end);
   if (data instanceof Float32Array) return data as Float32Array<ArrayBuffer>;
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
