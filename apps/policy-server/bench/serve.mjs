@@ -1,9 +1,9 @@
 /**
  * Latency and throughput of the policy server under 1 and 8 openpi-style clients, and of a PyTorch server beside it.
  *
- *     pnpm bench serve [--checkpoint DIR] [--seconds 8] [--max-batch 1] [--parallel 1] [--threads N] [--python PYTHON] [--json]
+ *     pnpm bench serve [--checkpoint DIR | --size tiny] [--seconds 8] [--max-batch 1] [--parallel 1] [--threads N] [--python PYTHON] [--json]
  *
- * Without --checkpoint one is trained on the sample data for a few steps. `--python` names a Python with torch, numpy,
+ * Without --checkpoint one of --size is trained on the sample data for a few steps. `--python` names a Python with torch, numpy,
  * msgpack and websockets: ./torch_peer.py then serves a model of the same sizes, doing the same work per request.
  * Clients are closed loops: each sends the next observation when it has the reply.
  */
@@ -27,6 +27,7 @@ const peer = fileURLToPath(new URL("torch_peer.py", import.meta.url));
 const { values: args } = parseArgs({
   options: {
     checkpoint: { type: "string" },
+    size: { type: "string", default: "tiny" },
     seconds: { type: "string", default: "8" },
     "max-batch": { type: "string", default: "1" },
     parallel: { type: "string", default: "1" },
@@ -39,7 +40,7 @@ const { values: args } = parseArgs({
 build([fileURLToPath(new URL("../../trainer", import.meta.url))]);
 const dir = mkdtempSync(join(tmpdir(), "insula-bench-serve-"));
 try {
-  const run = args.checkpoint ?? (await trainTiny());
+  const run = args.checkpoint ?? (await trainBriefly());
   const step = args.checkpoint && !readdirSync(run).includes("checkpoints") ? run : latest(run);
   const threads = args.threads ? ["--threads", args.threads] : [];
   const flags = [
@@ -72,11 +73,15 @@ try {
   rmSync(dir, { recursive: true });
 }
 
-async function trainTiny() {
+async function trainBriefly() {
   const run = join(dir, "run");
-  const child = spawn(process.execPath, [cli, "train", "--num-steps", "3", "--log-dir", run], {
-    stdio: "ignore",
-  });
+  const child = spawn(
+    process.execPath,
+    [cli, "train", "--size", args.size, "--num-steps", "3", "--log-dir", run],
+    {
+      stdio: "ignore",
+    },
+  );
   const [code] = await once(child, "exit");
   if (code !== 0) throw new Error(`insula train: exit code ${code}`);
   return run;

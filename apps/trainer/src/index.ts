@@ -11,6 +11,7 @@ export {
   saveCheckpoint,
 } from "./checkpoint.js";
 export type { Io } from "./commands/command.js";
+export { type ConfigFile, loadConfig } from "./configs/file.js";
 export { mergeOverrides, type Overrides, parseOverrides } from "./configs/overrides.js";
 export { DEFAULT_CONFIG, getConfig, listConfigs } from "./configs/registry.js";
 export { resolveConfig, scaledSchedule } from "./configs/resolve.js";

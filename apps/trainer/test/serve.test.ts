@@ -7,6 +7,7 @@ import { makeDroidExample } from "@insula/droid-policy";
 import type { NdArray, Sample } from "@insula/model-types";
 import { decodeObservation, encodeMessage, type PolicyServer } from "@insula/policy-server";
 import { ensureSampleData } from "@insula/sample-data";
+import { readNormStats } from "@insula/transforms/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startServer } from "../src/commands/serve.js";
 import { loadPolicy } from "../src/infer/load-policy.js";
@@ -24,6 +25,37 @@ async function insula(...args: string[]) {
   return { code, out: out.join("\n"), err: err.join("\n") };
 }
 const infer = (...args: string[]) => insula("infer", "--checkpoint", run, "--denoise-steps", "2", ...args);
+
+/** Noise that no generator makes. */
+const waves = (k: number, shape: [number, number]) => ({
+  data: Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => Math.sin(i * k)),
+  shape,
+});
+
+type Client = Awaited<ReturnType<typeof connect>>;
+
+/** A client that asks for the actions of the `k`th example. */
+async function connect(url: string) {
+  const { WebSocket } = createRequire(new URL("../../policy-server/package.json", import.meta.url))("ws");
+  const socket = new WebSocket(url);
+  const frames: Buffer[] = [];
+  let wake = () => {};
+  socket.on("message", (data: Buffer) => {
+    frames.push(data);
+    wake();
+  });
+  const next = async (): Promise<Sample> => {
+    while (frames.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    return decodeObservation(frames.shift()!);
+  };
+  const metadata = await next();
+  const noiseShape = [Number(metadata["action_horizon"]), Number(metadata["action_dim"])] as [number, number];
+  const ask = async (k: number) => {
+    socket.send(encodeMessage({ ...makeDroidExample({ seed: k }), noise: waves(k, noiseShape) }));
+    return (await next())["actions"] as NdArray<Float64Array>;
+  };
+  return { metadata, ask, close: () => socket.close() };
+}
 
 beforeAll(async () => {
   const { datasetDir } = await ensureSampleData(join(base, "data"), undefined, { episodes: 2 });
@@ -121,42 +153,19 @@ test("while the model computes, the event loop turns", async () => {
 });
 
 test("the server answers with the actions of the policy, to several clients, across a reload", async () => {
-  const { WebSocket } = createRequire(new URL("../../policy-server/package.json", import.meta.url))("ws");
   const options = { checkpoint: run, host: "127.0.0.1", port: 0, denoiseSteps: 2, maxBatch: 2, threads: 1 };
-  const server: PolicyServer = await startServer(options);
+  const server: PolicyServer = await startServer(options, { out() {}, err() {} });
   const { policy, config } = await loadPolicy({ checkpoint: run, backend, numSteps: 2, threads: 1 });
   const { actionHorizon: h, actionDim: d } = config.model;
-  const noise = (k: number) => ({
-    data: Float32Array.from({ length: h * d }, (_, i) => Math.sin(i * k)),
-    shape: [h, d],
-  });
-  const client = async () => {
-    const socket = new WebSocket(server.url);
-    const frames: Buffer[] = [];
-    let wake = () => {};
-    socket.on("message", (data: Buffer) => {
-      frames.push(data);
-      wake();
-    });
-    const next = async (): Promise<Sample> => {
-      while (frames.length === 0) await new Promise<void>((resolve) => (wake = resolve));
-      return decodeObservation(frames.shift()!);
-    };
-    const metadata = await next();
-    const ask = async (k: number) => {
-      socket.send(encodeMessage({ ...makeDroidExample({ seed: k }), noise: noise(k) }));
-      return (await next())["actions"] as NdArray<Float64Array>;
-    };
-    return { metadata, ask, close: () => socket.close() };
-  };
-  const [one, two] = [await client(), await client()];
+  const noise = (k: number) => waves(k, [h, d]);
+  const [one, two] = [await connect(server.url), await connect(server.url)];
   expect(one.metadata).toEqual({
     config: "debug_pi05_ki",
     model_type: "pi05_ki",
     action_horizon: h,
     action_dim: d,
   });
-  const expectPolicys = async (ask: (k: number) => Promise<NdArray<Float64Array>>, k: number) => {
+  const expectPolicys = async (ask: Client["ask"], k: number) => {
     const { data, shape } = await ask(k);
     const own = (await policy.infer(makeDroidExample({ seed: k }), { noise: noise(k) }))[
       "actions"
@@ -164,7 +173,7 @@ test("the server answers with the actions of the policy, to several clients, acr
     expect(shape).toEqual([h, 8]);
     expect(data).toBeAllclose(own.data as Float64Array, { rtol: 1e-4, atol: 1e-5 });
   };
-  const inTurn = async (ask: (k: number) => Promise<NdArray<Float64Array>>, from: number) => {
+  const inTurn = async (ask: Client["ask"], from: number) => {
     for (let k = from; k < from + 3; k++) await expectPolicys(ask, k);
   };
   await Promise.all([inTurn(one.ask, 1), inTurn(two.ask, 11)]);
@@ -174,6 +183,38 @@ test("the server answers with the actions of the policy, to several clients, acr
   two.close();
   await server.close();
   await policy.release();
+});
+
+test("pi0_fast: tokens that are no actions are the middle of each dim, and that is said", async () => {
+  const { datasetDir } = await ensureSampleData(join(base, "data"), undefined, { episodes: 2 });
+  const fast = join(base, "fast");
+  const size = ["--size", "tiny", "--set", "model.imageSize=28", "--set", "model.maxTokenLen=96"];
+  const trained = await insula(
+    ...[
+      "train",
+      "pi0_fast_droid",
+      "--dataset",
+      datasetDir,
+      "--log-dir",
+      fast,
+      "--num-train-steps",
+      "1",
+      ...size,
+    ],
+  );
+  expect(trained).toMatchObject({ code: 0, err: "" });
+  const warnings: string[] = [];
+  const options = { checkpoint: fast, host: "127.0.0.1", port: 0, denoiseSteps: 1, maxBatch: 1, threads: 1 };
+  const server = await startServer(options, { out() {}, err: (line) => warnings.push(line) });
+  const client = await connect(server.url);
+  const { data, shape } = await client.ask(1);
+  expect(shape).toEqual([10, 8]);
+  const { q01, q99 } = (await readNormStats(join(fast, "assets", "droid")))["actions"]!;
+  const middle = Array.from(data, (_, i) => (q01![i % 8]! + q99![i % 8]! + 1e-6) / 2);
+  expect(data).toBeAllclose(Float64Array.from(middle), { rtol: 1e-5, atol: 1e-6 });
+  expect(warnings).toEqual([expect.stringMatching(/^warning: .*the middle of each dim was sent instead$/)]);
+  client.close();
+  await server.close();
 });
 
 test("a certificate without its key is refused", async () => {

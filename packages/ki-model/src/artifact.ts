@@ -19,6 +19,7 @@ import { buildDenoiseModel, buildPrefixModel, serializeModel } from "./inference
 import type { PrecisionOptions } from "./model/context.js";
 import { matchPaths } from "./params/path-patterns.js";
 import { countParams, type ParamGroup } from "./params/spec.js";
+import { checkBuckets } from "./text-length.js";
 import type { LossOptions } from "./training/losses.js";
 import { buildOptimizer, DEFAULT_OPTIMIZER, type OptimizerOptions } from "./training/optimizer-model.js";
 import { buildReset } from "./training/reset-model.js";
@@ -216,18 +217,6 @@ function bucketOptions(options: ArtifactOptions, length: number): ArtifactOption
   return options.lossRows === undefined
     ? options
     : { ...options, lossRows: Math.min(options.lossRows, length - 1) };
-}
-
-function checkBuckets({ maxTokenLen }: ModelConfig, buckets: readonly number[] = []): readonly number[] {
-  for (const length of buckets) {
-    if (!Number.isInteger(length) || length < 2 || length >= maxTokenLen) {
-      throw new InsulaError(
-        "artifact/bucket",
-        `artifact: tokenBuckets: expected lengths from 2 to ${maxTokenLen - 1}, found ${length}`,
-      );
-    }
-  }
-  return buckets;
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -39,6 +39,26 @@ test("a camera that is not there may be left out of the graph", async () => {
   await two.release();
 });
 
+test("short texts take shorter graphs and get the same actions", async () => {
+  const params = testParams(config);
+  const whole = await createSampler({ config, params, batchSize: 2 });
+  const bucketed = await createSampler({ config, params, batchSize: 2, tokenBuckets: [12, 18] });
+  const mask = batch.observation.tokenizedPromptMask!;
+  const width = mask.shape[1]!;
+  for (const length of [5, 12, 13, 18, 19, width]) {
+    const data = mask.data.map((_, i) => (i % width < length ? 1 : 0));
+    const observation = { ...batch.observation, tokenizedPromptMask: { data, shape: mask.shape } };
+    delete observation.tokenArMask;
+    const expected = await whole.sample(observation, draws.noise);
+    const actual = await bucketed.sample(observation, draws.noise);
+    expect(actual.data).toBeAllclose(expected.data, { rtol: 1e-5, atol: 1e-6 });
+  }
+  await whole.release();
+  await bucketed.release();
+  const refused = createSampler({ config, params, batchSize: 2, tokenBuckets: [config.maxTokenLen] });
+  await expect(refused).rejects.toMatchObject({ code: "model/token-buckets" });
+});
+
 test("calls at the same time are answered one after the other, as if alone", async () => {
   const sampler = await createSampler({ config, params: testParams(config), batchSize: 2 });
   const [one, other] = [testBatch(config, 2, 1), testBatch(config, 2, 2)];

@@ -22,6 +22,7 @@ export interface EngineOptions extends ExecutionOptions {
   params: ParamTree;
   imageKeys?: readonly string[];
   numSteps?: number;
+  tokenBuckets?: readonly number[];
 }
 
 /** A model opened for batches of `batchSize`. */
@@ -113,9 +114,9 @@ async function openEngines(
 }
 
 async function openFlow(options: EngineOptions, batchSize: number): Promise<Engine> {
-  const { numSteps = 10, ...rest } = options;
+  const { numSteps = 10, tokenBuckets = defaultBuckets(options), ...rest } = options;
   const { actionHorizon, actionDim } = options.config;
-  const sampler: Sampler = await createSampler({ ...rest, batchSize });
+  const sampler: Sampler = await createSampler({ ...rest, batchSize, tokenBuckets });
   return {
     batchSize,
     rowShape: [actionHorizon, actionDim],
@@ -124,8 +125,15 @@ async function openFlow(options: EngineOptions, batchSize: number): Promise<Engi
   };
 }
 
+/** On the CPU a quarter and half of the text buffer: most prompts are short. On a GPU each would have an arena of its own. */
+function defaultBuckets({ config: { maxTokenLen }, device = "cpu" }: EngineOptions): readonly number[] {
+  return device === "cpu" && maxTokenLen >= 64
+    ? [Math.ceil(maxTokenLen / 4), Math.ceil(maxTokenLen / 2)]
+    : [];
+}
+
 async function openTokens(options: EngineOptions, batchSize: number): Promise<Engine> {
-  const { numSteps: _, ...rest } = options;
+  const { numSteps: _, tokenBuckets: _b, ...rest } = options;
   const sampler = await createFastSampler({ ...rest, batchSize, maxDecodingSteps: MAX_TOKENS });
   return {
     batchSize,

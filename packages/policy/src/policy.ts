@@ -40,6 +40,11 @@ export interface PolicyOptions extends ExecutionOptions {
    * CPU with `threads: 1` that serves more requests per second than one batch on all cores, each of them later.
    */
   parallel?: number;
+  /**
+   * Text lengths with graphs of their own, which prompts that fit take: the same actions sooner. All are opened at
+   * once, so no request waits for one. Default: on the CPU a quarter and half of `maxTokenLen`, on a GPU none.
+   */
+  tokenBuckets?: readonly number[];
   /** Milliseconds, monotonic. */
   clock?: () => number;
 }

@@ -1,11 +1,13 @@
 /** @file `insula configs list` and `insula configs show NAME`. */
 import { configModelType, MODEL_SIZES, type ModelSize } from "@insula/model-types";
 import { Option } from "commander";
+import { loadConfig } from "../configs/file.js";
 import { parseOverrides } from "../configs/overrides.js";
-import { getConfig, listConfigs } from "../configs/registry.js";
+import { listConfigs } from "../configs/registry.js";
 import { resolveConfig } from "../configs/resolve.js";
 import { table } from "../table.js";
 import { collect, type Install } from "./command.js";
+import { resolveFrom } from "./options.js";
 
 export const installConfigs: Install = (program, io) => {
   const configs = program.command("configs").description("the named training configurations");
@@ -29,11 +31,11 @@ export const installConfigs: Install = (program, io) => {
   configs
     .command("show")
     .description("every field of one configuration, as JSON")
-    .argument("<name>")
+    .argument("<name>", "a configuration, or a file that extends one")
     .addOption(new Option("--size <size>", "model size").choices(MODEL_SIZES).default("full"))
     .option("--set <path=value>", "override a field (repeatable)", collect, [])
-    .action((name: string, options: { size: ModelSize; set: string[] }) => {
-      const config = resolveConfig(getConfig(name), {
+    .action(async (name: string, options: { size: ModelSize; set: string[] }) => {
+      const config = resolveFrom(name, await loadConfig(name), {
         size: options.size,
         overrides: parseOverrides(options.set),
       });

@@ -22,7 +22,7 @@ export const installExportArtifact: Install = (program, io) => {
     .action(async (argument: string | undefined, options: ExportOptions) => {
       const config = options.checkpoint
         ? await readCheckpointConfig(await findCheckpoint(options.checkpoint))
-        : configFrom(argument, options);
+        : await configFrom(argument, options);
       const { model, batchSize } = config;
       const artifact = buildRunArtifact(config);
       await assertWritable(options.out, "--out");

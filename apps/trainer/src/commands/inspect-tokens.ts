@@ -31,7 +31,7 @@ export function addInspectTokens(inspect: Command, io: Io): void {
     .action(async (argument: string | undefined, options: InspectTokensOptions) => {
       const { tokenizers, samples, example, svg } = options;
       if (svg !== undefined) await assertWritable(dirname(resolve(svg)), "--svg");
-      const config = configFrom(argument, options);
+      const config = await configFrom(argument, options);
       const data = await findData(config, {
         ...(tokenizers === undefined ? {} : { tokenizers }),
         log: io.err,

@@ -21,8 +21,8 @@ export const installInspect: Install = (program, io) => {
     .description("operators of the training graph, and which loss's gradient reaches which parameters")
     .addOption(new Option("--no-insulation", "build it as if the expert could reach the VLM, to compare"))
     .option("--json", "print as JSON", false)
-    .action((argument: string | undefined, options: InspectGraphOptions) => {
-      const { name, size, model, batchSize, data } = configFrom(argument, options);
+    .action(async (argument: string | undefined, options: InspectGraphOptions) => {
+      const { name, size, model, batchSize, data } = await configFrom(argument, options);
       const modelType = configModelType(model);
       const built = buildTrainingModel(model, {
         batchSize,

@@ -37,7 +37,7 @@ export const installNormStats: Install = (program, io) => {
       ]),
     )
     .action(async (argument: string | undefined, options: Options) => {
-      const config = configFrom(argument, options);
+      const config = await configFrom(argument, options);
       const { assetId, assetsDir } = config.data;
       const out = options.out ?? assetsDir ?? "assets";
       await assertWritable(out, "--out");

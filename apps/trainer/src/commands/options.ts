@@ -1,14 +1,15 @@
 /** @file From command-line options to a resolved configuration: shared by the commands that name one. */
 import { resolve } from "node:path";
 import { isDatasetRepo } from "@insula/lerobot-dataset";
-import { MODEL_SIZES, type ModelSize } from "@insula/model-types";
+import { InsulaError, MODEL_SIZES, type ModelSize } from "@insula/model-types";
 import type { Device, Runtime } from "@insula/ort-session";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { isConfigFile, loadConfig } from "../configs/file.js";
 import { mergeOverrides, type Overrides, parseOverrides } from "../configs/overrides.js";
-import { DEFAULT_CONFIG, getConfig } from "../configs/registry.js";
-import { resolveConfig } from "../configs/resolve.js";
+import { DEFAULT_CONFIG } from "../configs/registry.js";
+import { type Resolution, resolveConfig } from "../configs/resolve.js";
 import { isDevice } from "../configs/schema.js";
-import type { RunConfig } from "../configs/types.js";
+import type { RunConfig, TrainConfig } from "../configs/types.js";
 import { collect, configName, positiveInt, wholeNumber } from "./command.js";
 
 /** Steps of a run on the embedded sample data when none are asked for. */
@@ -47,7 +48,10 @@ function parseDeviceOption(text: string): Device {
 /** Add `[config]` and the options that shape a configuration. */
 export function addConfigOptions(command: Command): Command {
   return command
-    .argument("[config]", `configuration, see \`insula configs\` (default: ${DEFAULT_CONFIG})`)
+    .argument(
+      "[config]",
+      `configuration (see \`insula configs\`) or file (.ts, .json) that extends one; default ${DEFAULT_CONFIG}`,
+    )
     .option("--config <name>", "the same as an option")
     .addOption(
       new Option(
@@ -67,8 +71,9 @@ export function addConfigOptions(command: Command): Command {
 }
 
 /** The configuration that the command line asks for. `--set` wins over the other options. */
-export function configFrom(argument: string | undefined, options: ConfigOptions): RunConfig {
-  const declared = getConfig(configName(argument, options.config, DEFAULT_CONFIG));
+export async function configFrom(argument: string | undefined, options: ConfigOptions): Promise<RunConfig> {
+  const name = configName(argument, options.config, DEFAULT_CONFIG);
+  const declared = await loadConfig(name);
   const given: Overrides = {};
   for (const key of ["batchSize", "numTrainSteps", "seed", "weights", "device", "runtime"] as const) {
     if (options[key] !== undefined) given[key] = options[key];
@@ -89,7 +94,20 @@ export function configFrom(argument: string | undefined, options: ConfigOptions)
     sampleData && size !== "full" && overrides["numTrainSteps"] === undefined
       ? { numTrainSteps: Math.min(SAMPLE_RUN_STEPS, declared.numTrainSteps) }
       : {};
-  return resolveConfig(declared, { size, overrides: { ...overrides, ...shortened } });
+  return resolveFrom(name, declared, { size, overrides: { ...overrides, ...shortened } });
+}
+
+/** Resolve; what is wrong with a file's own fields names the file. */
+export function resolveFrom(name: string, declared: TrainConfig, options: Resolution): RunConfig {
+  if (isConfigFile(name)) {
+    try {
+      resolveConfig(declared, { size: options.size });
+    } catch (error) {
+      if (!(error instanceof InsulaError)) throw error;
+      throw new InsulaError(error.code, `${resolve(name)}: ${error.message}`, { cause: error });
+    }
+  }
+  return resolveConfig(declared, options);
 }
 
 function setsDataset(overrides: Overrides): boolean {

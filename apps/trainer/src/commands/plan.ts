@@ -23,12 +23,12 @@ export const installPlan: Install = (program, io) => {
     .option("--device-memory <size>", "memory to fit into, for example 80GB or 24GiB", byteCount)
     .option("--json", "print as JSON", false)
     .option("--markdown", "print the tables of docs/scaling.md", false)
-    .action((argument: string | undefined, options: PlanOptions) => {
+    .action(async (argument: string | undefined, options: PlanOptions) => {
       if (options.markdown) {
         io.out(scalingTables());
         return;
       }
-      const config = configFrom(argument, options);
+      const config = await configFrom(argument, options);
       const rows = tabulate(config, options.batchSize ? [options.batchSize] : undefined);
       const { deviceMemory } = options;
       const chosen = deviceMemory === undefined ? undefined : choose(config, deviceMemory);

@@ -60,7 +60,7 @@ export const installServe: Install = (program, io) => {
 
 /** Serve until SIGTERM or SIGINT. */
 async function serve(options: ServeCommandOptions, io: Io): Promise<void> {
-  const server = await startServer(options);
+  const server = await startServer(options, io);
   io.out(`serving ${options.checkpoint} on ${server.url}`);
   const reload = () => void server.reload().catch(() => {}); // the server's log says why
   process.on("SIGHUP", reload);
@@ -73,7 +73,7 @@ async function serve(options: ServeCommandOptions, io: Io): Promise<void> {
 }
 
 /** The server that the command line asks for. */
-export async function startServer(options: ServeCommandOptions): Promise<PolicyServer> {
+export async function startServer(options: ServeCommandOptions, io: Io): Promise<PolicyServer> {
   const { tlsCert, tlsKey, maxMessageMb, maxBatch, parallel, seed, threads, prompt } = options;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new InsulaError("serve/tls", "--tls-cert and --tls-key belong together; give both or none");
@@ -88,6 +88,7 @@ export async function startServer(options: ServeCommandOptions): Promise<PolicyS
       backend,
       numSteps: options.denoiseSteps,
       batchSizes: maxBatch > 1 ? [1, maxBatch] : [1],
+      onNotDecoded: ({ message }) => io.err(`warning: ${message}: the middle of each dim was sent instead`),
       ...(parallel === undefined ? {} : { parallel }),
       ...(seed === undefined ? {} : { seed }),
       ...(threads === undefined ? {} : { threads }),

@@ -59,7 +59,7 @@ export const installTrain: Install = (program, io) => {
     .option("--plan-only", "print the plan and stop (also --dry-run)", false)
     .option("--no-cache", "do not keep optimised graphs in the user's cache folder")
     .action(async (argument: string | undefined, options: TrainCommandOptions) => {
-      const { checkpointBaseDir = null, ...given } = configFrom(argument, options);
+      const { checkpointBaseDir = null, ...given } = await configFrom(argument, options);
       const config = { ...given, checkpointBaseDir: options.checkpointBaseDir ?? checkpointBaseDir };
       const watch = watchSignals({ graceSeconds: options.graceSeconds, log: io.err });
       try {

@@ -37,16 +37,19 @@ export function scaledSchedule(peakLr: number, numTrainSteps: number): LrSchedul
   };
 }
 
+/** At which size, and with what on top. */
+export interface Resolution {
+  size: ModelSize;
+  overrides?: Overrides;
+}
+
 /**
  * Resolve `config` at `size`. At tiny and small: random weights, a batch of 4 (or the declared one when that
  * is smaller), images as they are, a schedule over the run's length, at least twenty console lines, four validations, and an EMA that
  * looks back over at most a tenth of the run (the declared decay would still hold the random initial weights at the end).
  * @throws InsulaError `config/field` when an override names an unknown field or a value of the wrong kind.
  */
-export function resolveConfig(
-  config: TrainConfig,
-  options: { size: ModelSize; overrides?: Overrides },
-): RunConfig {
+export function resolveConfig(config: TrainConfig, options: Resolution): RunConfig {
   const { size, overrides = {} } = options;
   const base: RunConfig = { ...structuredClone(config), size, model: modelConfig(config.model, size, {}) };
   const merged = (under: RunConfig): Overrides => ({

@@ -235,7 +235,7 @@ export function checkRunConfig(value: unknown, reference: object = {}): RunConfi
   const path = issue.path.map(String);
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
-    const known = Object.keys(valueAt(reference, path) ?? {});
+    const known = Object.keys(valueAt(reference, path) ?? {}).filter((name) => !issue.keys.includes(name));
     throw unknownField([...path, key], known);
   }
   const found = JSON.stringify(valueAt(value, path));

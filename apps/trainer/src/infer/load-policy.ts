@@ -3,13 +3,14 @@
  * them in openpi's order (`policies/policy_config.py` `create_trained_policy`).
  */
 import { join } from "node:path";
-import { configModelType } from "@insula/model-types";
+import { configModelType, type InsulaError } from "@insula/model-types";
 import { createPolicy, type Policy } from "@insula/policy";
 import { injectDefaultPrompt } from "@insula/transforms";
 import { readNormStats } from "@insula/transforms/node";
 import type { Backend } from "../backend.js";
 import { findCheckpoint, readCheckpointConfig, readParams } from "../checkpoint.js";
 import type { RunConfig } from "../configs/types.js";
+import { outputsOrMiddle } from "../data/fast-outputs.js";
 import { makePipeline, type Pipeline } from "../data/pipeline.js";
 import { type RobotSpec, robotSpec } from "../data/robots.js";
 import { loadTokenizers, tokenizerPaths } from "../data/tokenizers.js";
@@ -32,6 +33,8 @@ export interface LoadPolicyOptions {
   defaultPrompt?: string;
   /** `task_index` → instruction, for samples of a dataset. */
   tasks?: ReadonlyMap<number, string>;
+  /** Told when π0-FAST's tokens were no actions and the middle of the normalisation was returned instead. */
+  onNotDecoded?(reason: InsulaError): void;
 }
 
 export interface LoadedPolicy {
@@ -58,7 +61,7 @@ export async function loadPolicy(options: LoadPolicyOptions): Promise<LoadedPoli
     config: config.model,
     params: await readParams(checkpoint),
     inputs: [injectDefaultPrompt(defaultPrompt), pipeline.inputs],
-    outputs: [pipeline.outputs],
+    outputs: [outputsOrMiddle(pipeline, config.model, options.onNotDecoded ?? (() => undefined))],
     normal: makeRng({ seed: options.seed ?? config.seed, purpose: "policy" }).normal,
     imageKeys: spec.cameras(configModelType(config.model)),
     ...backend,

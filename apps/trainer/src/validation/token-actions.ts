@@ -1,5 +1,6 @@
 /** @file pi0_fast's tokens as actions; what does not decode is the middle of the normalisation, as upstream acts. */
-import { InsulaError, type ModelConfig, type NdArray } from "@insula/model-types";
+import type { ModelConfig, NdArray } from "@insula/model-types";
+import { outputsOrMiddle } from "../data/fast-outputs.js";
 import type { Pipeline } from "../data/pipeline.js";
 
 /** The robot's actions `[horizon, dim]` for generated token ids, and whether they decoded. */
@@ -8,16 +9,10 @@ export function tokenActions(
   state: NdArray,
   { pipeline, model }: { pipeline: Pipeline; model: ModelConfig },
 ): { actions: NdArray; decoded: boolean } {
-  const { actionHorizon: h, actionDim: d } = model;
-  try {
-    const out = pipeline.outputs({ state, actions: { data: ids, shape: [ids.length] } });
-    return { actions: out["actions"] as NdArray, decoded: true };
-  } catch (error) {
-    if (!(error instanceof InsulaError && error.code.startsWith("fast/"))) throw error;
-    const zeros = { data: new Float32Array(h * d), shape: [h, d] };
-    return {
-      actions: pipeline.unnormalized({ state, actions: zeros })["actions"] as NdArray,
-      decoded: false,
-    };
-  }
+  let decoded = true;
+  const outputs = outputsOrMiddle(pipeline, model, () => {
+    decoded = false;
+  });
+  const { actions } = outputs({ state, actions: { data: ids, shape: [ids.length] } });
+  return { actions: actions as NdArray, decoded };
 }

@@ -10,12 +10,19 @@
  */
 import type { ModelConfig, Observation } from "@insula/model-types";
 import { type Tensor, tensor, zerosTensor } from "@insula/ort-session";
-import { bound, type ExecutionOptions } from "../device-tensors.js";
+import {
+  bound,
+  type DeviceTensors,
+  type ExecutionOptions,
+  executionOptions,
+  makeAll,
+  releaseAll,
+} from "../device-tensors.js";
 import { observationFeeds, pickFeeds } from "../feeds.js";
 import type { DeviceParams, ParamTree } from "../train-session.js";
 import { buildFastDecodeModel, buildFastPrefixModel } from "./fast-models.js";
 import { type InferenceOptions, serializeModel } from "./models.js";
-import { checkSteps, inTurn, openPair } from "./sessions.js";
+import { checkSteps, inTurn, openPair, placeParams, type SessionPair } from "./sessions.js";
 
 /** A pi0_fast model to sample from: its parameters, the batch its graphs are built for, and where they run. */
 export interface FastSamplerOptions extends InferenceOptions, ExecutionOptions {
@@ -56,12 +63,16 @@ export async function createFastSampler(options: FastSamplerOptions): Promise<Fa
   const cacheLength = s + maxDecodingSteps;
   const rowSize = config.vlm.numKvHeads * config.vlm.headDim;
   const rowShape = [config.vlm.numKvHeads, config.vlm.headDim];
-  const sessions = await openPair(
-    serializeModel(buildFastPrefixModel(config, options), "prefix_model").bytes,
-    serializeModel(buildFastDecodeModel(config, { ...options, cacheLength }), "decode_model").bytes,
-    options,
-  );
-  const { first: prefix, second: decode, weights } = sessions;
+  const execution = executionOptions(options);
+  const all = await makeAll<[SessionPair, DeviceTensors]>([
+    openPair(
+      serializeModel(buildFastPrefixModel(config, options), "prefix_model").bytes,
+      serializeModel(buildFastDecodeModel(config, { ...options, cacheLength }), "decode_model").bytes,
+      execution,
+    ),
+    placeParams(config, options.params, execution),
+  ]);
+  const [{ first: prefix, second: decode }, weights] = all;
   const encode = prefix.bind({ inputs: bound(prefix.inputs, weights) });
   const next = decode.bind({ inputs: bound(decode.inputs, weights) });
   const isParam = (name: string) => weights.byName.has(name);
@@ -117,7 +128,7 @@ export async function createFastSampler(options: FastSamplerOptions): Promise<Fa
   return {
     sample: (observation, { temperature = 0, random = Math.random } = {}) =>
       turn(() => sample(observation, temperature, random)),
-    release: () => turn(() => sessions.release()),
+    release: () => turn(() => releaseAll(all)),
   };
 }
 

@@ -9,7 +9,7 @@ import {
   type Observation,
   sizeOf,
 } from "@insula/model-types";
-import { type Binding, tensor, zerosTensor } from "@insula/ort-session";
+import { type Binding, type Slot, tensor, zerosTensor } from "@insula/ort-session";
 import {
   bound,
   type DeviceTensors,
@@ -19,15 +19,21 @@ import {
   releaseAll,
 } from "../device-tensors.js";
 import { observationFeeds, pickFeeds } from "../feeds.js";
+import { checkBuckets, cutText, textLength } from "../text-length.js";
 import type { DeviceParams, ParamTree } from "../train-session.js";
 import { buildDenoiseModel, buildPrefixModel, type InferenceOptions, serializeModel } from "./models.js";
-import { checkSteps, inTurn, openPair, type SessionPair } from "./sessions.js";
+import { checkSteps, inTurn, openPair, placeParams } from "./sessions.js";
 
 /** What to sample from, a model with an action expert (pi0, pi05, pi05_ki), and where its graphs run. */
 export interface SamplerOptions extends InferenceOptions, ExecutionOptions {
   config: ModelConfig;
   /** By openpi's names, copied to the device; or those of a training session, used where they lie. */
   params: ParamTree | DeviceParams;
+  /**
+   * Text lengths below `maxTokenLen` that have graphs of their own, for batches whose texts are no longer: the same
+   * actions with less padding. They share the parameters and, on the CPU, their memory. Default: none.
+   */
+  tokenBuckets?: readonly number[];
 }
 
 /** Action sampling by flow matching: the VLM runs once per call, the expert at every Euler step. */
@@ -59,31 +65,26 @@ function promptOnly(observation: Observation): Observation {
   };
 }
 
-/** A sampler over fresh sessions; when it cannot be made, none is left open. */
-export async function createSampler({
-  config,
-  params,
-  device,
-  runtime,
-  threads,
-  cuda,
-  cacheDir,
-  ...options
-}: SamplerOptions): Promise<Sampler> {
-  const execution = executionOptions({ device, runtime, threads, cuda, cacheDir } as ExecutionOptions);
-  const pair = await openPair(
-    serializeModel(buildPrefixModel(config, options), "prefix_model").bytes,
-    serializeModel(buildDenoiseModel(config, options), "denoise_model").bytes,
-    { config, params, ...execution },
-  );
-  const { first: prefix, weights } = pair;
-  const { encode, velocity, cache } = await tie(pair, execution).catch(async (error) => {
-    await pair.release();
+/**
+ * A sampler over fresh sessions; when it cannot be made, none is left open.
+ * @throws InsulaError `model/token-buckets` for a length that is not between 2 and `maxTokenLen - 1`
+ */
+export async function createSampler(options: SamplerOptions): Promise<Sampler> {
+  const { config, params, batchSize, tokenBuckets } = options;
+  const execution = executionOptions(options);
+  const lengths = [...checkBuckets(config, tokenBuckets), config.maxTokenLen].sort((x, y) => x - y);
+  const weights = await placeParams(config, params, execution);
+  const stages: Stage[] = [];
+  const release = () => releaseAll([...stages, weights]);
+  try {
+    for (const length of lengths) stages.push(await openStage(length, weights, options, execution));
+  } catch (error) {
+    await release();
     throw error;
-  });
+  }
   const isParam = (name: string) => weights.byName.has(name);
   const needsState = configModelType(config) === "pi0";
-  const noiseShape = [options.batchSize, config.actionHorizon, config.actionDim];
+  const noiseShape = [batchSize, config.actionHorizon, config.actionDim];
   const turn = inTurn();
 
   const sample = async (
@@ -91,13 +92,17 @@ export async function createSampler({
     noise: NdArray<Float32Array>,
     numSteps: number,
   ): Promise<NdArray<Float32Array>> => {
-    const given = observationFeeds(promptOnly(observation));
-    await encode.run(pickFeeds(prefix.inputs, given, isParam));
+    const prompt = promptOnly(observation);
+    const needed = textLength(prompt);
+    const { length, inputs, encode, velocity } =
+      stages.find((stage) => stage.length >= needed) ?? stages.at(-1)!;
+    const given = observationFeeds(length < config.maxTokenLen ? cutText(prompt, length) : prompt);
+    await encode.run(pickFeeds(inputs, given, isParam));
     const x = noise.data.slice();
-    const time = new Float32Array(options.batchSize);
+    const time = new Float32Array(batchSize);
     const feeds = {
       x_t: tensor(x, noise.shape),
-      time: tensor(time, [options.batchSize]),
+      time: tensor(time, [batchSize]),
       ...(needsState ? { state: given["state"]! } : {}),
     };
     const dt = Math.fround(-1 / numSteps);
@@ -116,21 +121,41 @@ export async function createSampler({
       checkNoise(noise, noiseShape);
       return turn(() => sample(observation, noise, numSteps));
     },
-    release: () => turn(() => releaseAll([pair, cache])),
+    release: () => turn(release),
   };
 }
 
+/** Both graphs for texts of up to `length` tokens. */
+interface Stage {
+  readonly length: number;
+  /** What the prefix asks for. */
+  readonly inputs: readonly Slot[];
+  readonly encode: Binding;
+  readonly velocity: Binding;
+  release(): Promise<void>;
+}
+
 /**
- * Bind both graphs. Keys, values and mask of the prefix never leave the device: one graph writes them, the other
- * reads them.
+ * Open and bind both graphs. Keys, values and mask of the prefix never leave the device: one graph writes them, the
+ * other reads them.
  */
-async function tie(
-  { first: prefix, second: denoise, weights }: SessionPair,
-  options: ExecutionOptions,
-): Promise<{ encode: Binding; velocity: Binding; cache: DeviceTensors }> {
-  const slots = prefix.outputs.map(({ name, type, shape }) => [name, zerosTensor(type, shape)] as const);
-  const cache = await placeTensors(slots, options);
+async function openStage(
+  length: number,
+  weights: DeviceTensors,
+  { config, ...options }: SamplerOptions,
+  execution: ExecutionOptions,
+): Promise<Stage> {
+  const sized = { ...config, maxTokenLen: length };
+  const pair = await openPair(
+    serializeModel(buildPrefixModel(sized, options), "prefix_model").bytes,
+    serializeModel(buildDenoiseModel(sized, options), "denoise_model").bytes,
+    execution,
+  );
+  const { first: prefix, second: denoise } = pair;
+  let cache: DeviceTensors | undefined;
   try {
+    const slots = prefix.outputs.map(({ name, type, shape }) => [name, zerosTensor(type, shape)] as const);
+    cache = await placeTensors(slots, execution);
     const encode = prefix.bind({
       inputs: bound(prefix.inputs, weights),
       outputs: bound(prefix.outputs, cache),
@@ -138,9 +163,10 @@ async function tie(
     const velocity = denoise.bind({
       inputs: { ...bound(denoise.inputs, weights), ...bound(denoise.inputs, cache) },
     });
-    return { encode, velocity, cache };
+    const owned = [pair, cache];
+    return { length, inputs: prefix.inputs, encode, velocity, release: () => releaseAll(owned) };
   } catch (error) {
-    cache.release();
+    await releaseAll([pair, cache]);
     throw error;
   }
 }

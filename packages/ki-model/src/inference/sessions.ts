@@ -7,7 +7,6 @@ import { createSession, type Session, tensor } from "@insula/ort-session";
 import {
   type DeviceTensors,
   type ExecutionOptions,
-  executionOptions,
   makeAll,
   placeTensors,
   releaseAll,
@@ -16,39 +15,45 @@ import { toGraphParams } from "../params/layout.js";
 import { paramSpecs } from "../params/spec.js";
 import type { DeviceParams, ParamTree } from "../train-session.js";
 
-/** Two sessions over the same parameters, that live and end together. */
+/** Two sessions that live and end together. */
 export interface SessionPair {
   first: Session;
   second: Session;
-  weights: DeviceParams;
   release(): Promise<void>;
 }
 
 /**
- * Open a session per model and place the parameters; when anything fails nothing stays open. Parameters on the device
- * are used where they lie and stay their owner's; memory inside of the graphs is shared with the owner's sessions.
+ * Open a session per model; when one cannot be opened the other does not stay. Memory inside of the graphs is shared
+ * with the sessions that they take turns with: those of other text lengths, those of training.
  */
 export async function openPair(
   firstModel: Uint8Array,
   secondModel: Uint8Array,
-  {
-    config,
-    params,
-    ...options
-  }: ExecutionOptions & { config: ModelConfig; params: ParamTree | DeviceParams },
+  execution: ExecutionOptions,
 ): Promise<SessionPair> {
-  const lent = "byName" in params ? params : undefined;
-  const graph = "byName" in params ? [] : [...toGraphParams(paramSpecs(config), params)];
-  const execution = executionOptions(options);
-  const sessionOptions = lent ? { ...execution, sharedArena: true } : execution;
-  const weights = graph.map(([name, { data, shape }]) => [name, tensor(data, shape)] as const);
-  const all = await makeAll<[Session, Session, DeviceTensors]>([
-    createSession(firstModel, sessionOptions),
-    createSession(secondModel, sessionOptions),
-    placeTensors(weights, execution),
+  const options = { ...execution, sharedArena: true };
+  const all = await makeAll<[Session, Session]>([
+    createSession(firstModel, options),
+    createSession(secondModel, options),
   ]);
-  const [first, second, placed] = all;
-  return { first, second, weights: lent ?? placed, release: () => releaseAll(all) };
+  return { first: all[0], second: all[1], release: () => releaseAll(all) };
+}
+
+/**
+ * The parameters of `config` on the device, under the names that graphs give them. Those that are there already are
+ * used where they lie and stay their owner's.
+ */
+export async function placeParams(
+  config: ModelConfig,
+  params: ParamTree | DeviceParams,
+  options: ExecutionOptions,
+): Promise<DeviceTensors> {
+  if ("byName" in params) return { byName: params.byName, release: () => undefined };
+  const graph = toGraphParams(paramSpecs(config), params);
+  return placeTensors(
+    [...graph].map(([name, { data, shape }]) => [name, tensor(data, shape)] as const),
+    options,
+  );
 }
 
 /** Calls wait for the ones before them: bound tensors hold one call's values at a time. */

@@ -1,9 +1,9 @@
 /**
  * @file Text buckets: one training session per text length, opened when a batch first needs it.
  */
-import type { NdArray, Observation, TypedArray } from "@insula/model-types";
 import { type Artifact, bucketModel } from "../artifact.js";
 import { releaseAll } from "../device-tensors.js";
+import { cutText, textLength } from "../text-length.js";
 import type { TrainBatch } from "../train-session.js";
 import type { BoundSession } from "./bound-session.js";
 
@@ -43,30 +43,4 @@ export function createBuckets(
       buckets.clear();
     },
   };
-}
-
-/** Tokens up to the last real one of the longest sample. */
-function textLength({ tokenizedPromptMask: mask }: Observation): number {
-  if (!mask) return 0;
-  const width = mask.shape[1]!;
-  let longest = 0;
-  for (let i = 0; i < mask.data.length; i++) if (mask.data[i]) longest = Math.max(longest, (i % width) + 1);
-  return longest;
-}
-
-function cutText(observation: Observation, length: number): Observation {
-  const out = { ...observation };
-  if (out.tokenizedPrompt) out.tokenizedPrompt = columns(out.tokenizedPrompt, length);
-  if (out.tokenizedPromptMask) out.tokenizedPromptMask = columns(out.tokenizedPromptMask, length);
-  if (out.tokenArMask) out.tokenArMask = columns(out.tokenArMask, length);
-  if (out.tokenLossMask) out.tokenLossMask = columns(out.tokenLossMask, length);
-  return out;
-}
-
-/** The first `length` columns of `[b, l]`. */
-function columns<T extends TypedArray>({ data, shape }: NdArray<T>, length: number): NdArray<T> {
-  const [b, width] = shape as [number, number];
-  const out = data.slice(0, b * length) as T;
-  for (let i = 0; i < b; i++) out.set(data.subarray(i * width, i * width + length) as never, i * length);
-  return { data: out, shape: [b, length] };
 }
