@@ -3,7 +3,7 @@
  * node scripts/check-full.mjs [NAME…] [--list]   (or: pnpm check:full)
  *
  * What takes too long for every change: each package's property tests with many more samples (INSULA_FUZZ_RUNS,
- * default 2000 where a property names no number of its own), every public package from its tarball, and the
+ * default 2000 where a property names no number of its own) and kills (INSULA_FULL), every public package from its tarball, and the
  * `check:…` scripts that packages and apps declare. Half an hour on two cores; NAME picks parts.
  */
 import { spawnSync } from "node:child_process";
@@ -37,7 +37,7 @@ for (const { name, cwd, command } of parts.filter(
   const { status } = spawnSync(command[0], command.slice(1), {
     cwd,
     stdio: "inherit",
-    env: { ...process.env, INSULA_FUZZ_RUNS: RUNS },
+    env: { ...process.env, INSULA_FUZZ_RUNS: RUNS, INSULA_FULL: "1" },
   });
   console.log(`== ${name}: ${status === 0 ? "ok" : "failed"}, ${((Date.now() - began) / 1000).toFixed(0)} s`);
   if (status !== 0) failed.push(name);
@@ -51,7 +51,7 @@ function fuzz({ dir }) {
   if (!existsSync(test)) return [];
   const files = readdirSync(test, { recursive: true })
     .filter((file) => file.endsWith(".test.ts"))
-    .filter((file) => readFileSync(join(test, file), "utf8").includes('from "fast-check"'))
+    .filter((file) => readFileSync(join(test, file), "utf8").match(/from "fast-check"|INSULA_FULL/))
     .map((file) => join("test", file));
   const vitest = [process.execPath, join(root, "node_modules/vitest/vitest.mjs"), "run", "--testTimeout=0"];
   return files.length ? [{ name: `fuzz:${basename(dir)}`, cwd: dir, command: [...vitest, ...files] }] : [];

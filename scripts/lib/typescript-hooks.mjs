@@ -1,5 +1,5 @@
 /**
- * Module hooks of typescript-workers.mjs: `./x.js` is `./x.ts` where only that exists, packages resolve by the
+ * Module hooks with which Node loads this repository's TypeScript: `./x.js` is `./x.ts` where only that exists, packages resolve by the
  * `@insula/source` condition, types are stripped by the compiler that vitest uses.
  */
 import { readFileSync } from "node:fs";

@@ -9,6 +9,7 @@ import { configModelType, InsulaError, type NdArray, type Sample } from "@insula
 import type { CudaOptions, Device, Runtime } from "@insula/ort-session";
 import { createPolicy } from "@insula/policy";
 import { collate, type NormStatsMap } from "@insula/transforms";
+import type { Ablation } from "./ablations.js";
 import type { RunConfig } from "./configs/types.js";
 import type { Pipeline } from "./data/pipeline.js";
 import type { RobotSpec } from "./data/robots.js";
@@ -37,6 +38,8 @@ export interface EvaluateOptions {
   runtime?: Runtime;
   cuda?: CudaOptions;
   threads?: number;
+  /** The sample as the policy sees it; what it did is compared with the recorded sample all the same. */
+  observe?: Ablation;
   onProgress?: (done: number, total: number) => void;
 }
 
@@ -151,7 +154,7 @@ function modelState(pipeline: Pipeline, sample: Sample): NdArray {
 
 async function meanErrors(
   { config, dataset, spec, episodes }: EvaluateParts,
-  { stride = config.model.actionHorizon, onProgress }: EvaluateOptions,
+  { stride = config.model.actionHorizon, observe = (sample) => sample, onProgress }: EvaluateOptions,
   predict: (sample: Sample) => Promise<NdArray>,
 ): Promise<ActionErrors> {
   const wanted = new Set(episodes);
@@ -172,7 +175,7 @@ async function meanErrors(
       actionHorizon: config.model.actionHorizon,
       actionKeys: [spec.actionKey],
     });
-    errors.add(await predict(sample), recordedChunk(sample, spec));
+    errors.add(await predict(observe(sample)), recordedChunk(sample, spec));
     onProgress?.(done + 1, frames.length);
   }
   return { perDim: errors.perDim(), chunks: errors.chunks(), actions: errors.actions(), notDecoded: 0 };

@@ -3,18 +3,8 @@
  *
  *     node test/child.mjs toy-run.ts ARGS…
  */
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
+import { register } from "node:module";
 
-// vite comes with vitest, and only vitest can see it.
-const require = createRequire(createRequire(import.meta.url).resolve("vitest/package.json"));
-const { runnerImport } = await import(pathToFileURL(require.resolve("vite")).href);
-
-const conditions = ["@insula/source", "node", "import", "default"];
-const { module } = await runnerImport(new URL(process.argv[2], import.meta.url).pathname, {
-  configFile: false,
-  logLevel: "error",
-  resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: ["node", "import", "default"] } },
-});
-await module.main(process.argv.slice(3));
+register("../../../scripts/lib/typescript-hooks.mjs", import.meta.url);
+const { main } = await import(new URL(process.argv[2], import.meta.url).href);
+await main(process.argv.slice(3));

@@ -94,7 +94,17 @@ test("a checkpoint holds everything that evaluation needs, and evaluation report
   // The same noise, the same answer.
   const again = await insula("evaluate", "--checkpoint", checkpoint, "--json", "--denoise-steps", "2");
   expect(JSON.parse(again.out).trained).toEqual(report.trained);
-  const table = await insula("evaluate", "--checkpoint", run, "--denoise-steps", "2", "--episodes", "0,3");
+  const table = await insula(
+    "evaluate",
+    "--checkpoint",
+    run,
+    "--denoise-steps",
+    "2",
+    "--episodes",
+    "0,3",
+    "--ablations",
+  );
+  expect(table.out).toMatch(/trained +untrained +no images +other prompts +mean action/);
   expect(table.out).toMatch(/gripper \(0 open, 1 closed\) +\d\.\d{4} +\d\.\d{4}/);
   expect((await insula("evaluate", "--checkpoint", run, "--episodes", "0,99")).err).toMatch(
     /--episodes 0,99: '99' is not an episode of the dataset \(there are 0 to 7\)/,

@@ -17,6 +17,7 @@ export interface TensorFiles {
   read(name: string): Promise<FileTensor>;
   /** As {@link SafetensorsFile.readElements}. */
   readElements(name: string, begin: number, end: number): Promise<FileTensor>;
+  /** Close every file; no tensor can be read afterwards. */
   close(): Promise<void>;
 }
 

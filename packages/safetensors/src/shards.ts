@@ -18,6 +18,7 @@ export interface WrittenFile {
   sha256: string;
 }
 
+/** How tensors are divided among files. */
 export interface ShardOptions {
   /** Most bytes of tensors in one file, default 2 GB; a larger tensor has a file of its own. */
   shardBytes?: number;

@@ -1,9 +1,10 @@
 /** @file `insula evaluate`: open-loop action errors of a checkpoint, in physical units. */
 import { basename, join, resolve } from "node:path";
-import { initParams } from "@insula/ki-model";
+import { initParams, type ParamTree } from "@insula/ki-model";
 import { InsulaError } from "@insula/model-types";
 import type { Device, Runtime } from "@insula/ort-session";
 import { readNormStats } from "@insula/transforms/node";
+import { type Ablation, otherPrompts, withoutImages } from "../ablations.js";
 import { assertDevice, makeBackend } from "../backend.js";
 import { findCheckpoint, readCheckpointConfig, readParams } from "../checkpoint.js";
 import { checkDataset } from "../data/checks.js";
@@ -13,7 +14,7 @@ import { robotSpec } from "../data/robots.js";
 import { findData } from "../data/source.js";
 import { splitEpisodes } from "../data/split.js";
 import { loadTokenizers, tokenizerPaths } from "../data/tokenizers.js";
-import { evaluateMeanAction, evaluateParams } from "../evaluate.js";
+import { type EvaluateOptions, type EvaluateParts, evaluateMeanAction, evaluateParams } from "../evaluate.js";
 import { table } from "../table.js";
 import { type Install, type Io, positiveInt, wholeNumber } from "./command.js";
 import { addDeviceOptions } from "./options.js";
@@ -23,6 +24,7 @@ interface EvaluateCommandOptions {
   dataset?: string;
   episodes?: string;
   untrained: boolean;
+  ablations: boolean;
   denoiseSteps: number;
   stride?: number;
   seed?: number;
@@ -46,6 +48,9 @@ export interface EvaluationReport {
   trained: number[];
   /** A freshly initialised model of the same configuration. */
   untrained?: number[];
+  /** The trained model with black cameras, and with another episode's instruction. */
+  withoutImages?: number[];
+  otherPrompts?: number[];
   /** Always the mean action of the training data. */
   meanAction: number[];
 }
@@ -59,6 +64,11 @@ export const installEvaluate: Install = (program, io) => {
     .option(
       "--no-untrained",
       "leave out the column 'untrained': a freshly initialised model of the same configuration",
+    )
+    .option(
+      "--ablations",
+      "also with black cameras and with other instructions: what is not used adds no error",
+      false,
     )
     .option("--denoise-steps <n>", "denoising steps per chunk", positiveInt, 10)
     .option("--stride <n>", "frames between chunks (default: the action horizon)", positiveInt)
@@ -106,10 +116,12 @@ export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io
       ...(seed === undefined ? {} : { seed }),
       ...(threads === undefined ? {} : { threads }),
     };
-    const trained = await evaluateParams(parts, await readParams(checkpoint), sampling);
+    const params = await readParams(checkpoint);
+    const trained = await evaluateParams(parts, params, sampling);
     const untrained = options.untrained
       ? await evaluateParams(parts, initParams(saved.model, saved.seed), sampling)
       : undefined;
+    const ablated = options.ablations ? await ablatedErrors(parts, params, sampling) : {};
     const meanAction = await evaluateMeanAction(parts, sampling);
     return {
       checkpoint,
@@ -122,6 +134,7 @@ export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io
       dims: [...spec.actionNames],
       trained: trained.perDim,
       ...(untrained ? { untrained: untrained.perDim } : {}),
+      ...ablated,
       meanAction: meanAction.perDim,
     };
   } finally {
@@ -129,13 +142,32 @@ export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io
   }
 }
 
+/** What the model's errors become when it cannot see, or is told something else. */
+async function ablatedErrors(
+  parts: EvaluateParts,
+  params: ParamTree,
+  sampling: EvaluateOptions,
+): Promise<Pick<EvaluationReport, "withoutImages" | "otherPrompts">> {
+  const errors = async (observe: Ablation) =>
+    (await evaluateParams(parts, params, { ...sampling, observe })).perDim;
+  return {
+    withoutImages: await errors(withoutImages(parts.spec)),
+    otherPrompts: await errors(await otherPrompts(parts.dataset, parts.episodes)),
+  };
+}
+
 function reportText(report: EvaluationReport): string {
-  const { trained, untrained, meanAction } = report;
-  const columns = [
-    { head: "trained", values: trained },
-    ...(untrained ? [{ head: "untrained", values: untrained }] : []),
-    { head: "mean action", values: meanAction },
-  ];
+  const heads = {
+    trained: "trained",
+    untrained: "untrained",
+    withoutImages: "no images",
+    otherPrompts: "other prompts",
+    meanAction: "mean action",
+  } as const;
+  const columns = Object.entries(heads).flatMap(([key, head]) => {
+    const values = report[key as keyof typeof heads];
+    return values ? [{ head, values }] : [];
+  });
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   const rows = report.dims.map((name, d) => [name, ...columns.map((c) => c.values[d]!.toFixed(4))]);
   rows.push(["all", ...columns.map((c) => mean(c.values).toFixed(4))]);

@@ -17,6 +17,13 @@ const debug = {
 
 export const DEBUG_CONFIGS: readonly TrainConfig[] = [
   defineConfig({ ...debug, name: "debug", model: { actionHorizon: 10 } }),
+  // The weights that `insula train debug --exp-name debug --checkpoint-base-dir checkpoints` leaves.
+  defineConfig({
+    ...debug,
+    name: "debug_restore",
+    model: { actionHorizon: 10 },
+    weights: "./checkpoints/debug/debug/10",
+  }),
   defineConfig({ ...debug, name: "debug_pi05", model: { pi05: true, actionHorizon: 10 } }),
   defineConfig({
     ...debug,

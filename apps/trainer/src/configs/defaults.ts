@@ -63,6 +63,7 @@ export function defineConfig(declared: Declared): TrainConfig {
     cuda: DEFAULT_CUDA,
     computeType: "float32",
     train: "all",
+    insulate: true,
     freeze: [],
     frozenType: "bfloat16",
     lossRows: null,

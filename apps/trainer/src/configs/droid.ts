@@ -45,6 +45,17 @@ export const DROID_CONFIGS: readonly TrainConfig[] = [
     model: { pi0Fast: true, actionDim: 8, actionHorizon: 10 },
     data: droid,
   }),
+  // RoboArena's comparison of action representations (openpi `misc/roboarena_config.py`).
+  defineConfig({
+    name: "paligemma_fast_droid",
+    model: { pi0Fast: true, actionDim: 8, actionHorizon: 15 },
+    data: droid,
+  }),
+  defineConfig({
+    name: "paligemma_diffusion_droid",
+    model: { actionDim: 8, actionHorizon: 10 },
+    data: droid,
+  }),
   defineConfig({ name: "pi05_droid", model: { pi05: true, actionHorizon: 15 }, data: droid }),
   defineConfig({
     name: "pi05_droid_finetune",

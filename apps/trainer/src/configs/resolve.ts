@@ -63,7 +63,7 @@ export function resolveConfig(config: TrainConfig, options: Resolution): RunConf
   const steps = checked.numTrainSteps;
   const scratch: RunConfig = {
     ...base,
-    weights: null,
+    weights: config.size === size ? base.weights : null,
     data: { ...base.data, augment: "none" },
     batchSize: Math.min(batchSize, config.batchSize),
     gradientAccumulation: 1,

@@ -181,6 +181,7 @@ const runConfig: z.ZodType<RunConfig> = z.strictObject({
   batchSize: count,
   gradientAccumulation: count.default(1),
   flowDraws: count.default(1),
+  insulate: z.boolean().default(true),
   numTrainSteps: count,
   seed: z
     .int()
@@ -262,6 +263,12 @@ function checkTogether(config: RunConfig): RunConfig {
     throw new InsulaError(
       "config/field",
       `config: validation.metric: with train '${config.train}' there is no ${metric}`,
+    );
+  }
+  if (!config.insulate && !model.knowledgeInsulation) {
+    throw new InsulaError(
+      "config/field",
+      "config: insulate: expected true where the model is not pi05_ki, found false",
     );
   }
   if (model.pi0Fast && flowDraws > 1)

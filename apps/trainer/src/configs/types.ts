@@ -186,6 +186,8 @@ interface TrainSettings {
    * the language-model weights that have adapters; `lora-only`: the adapters alone.
    */
   train: TrainPart;
+  /** pi05_ki: keep the action loss out of the VLM. false only to show what that prevents. */
+  insulate: boolean;
   /** Further parameters that are not trained: regular expressions for whole paths, as openpi's freeze filters. */
   freeze: string[];
   /** Element type in which frozen parameters are stored. The node runtime has no bfloat16. */

@@ -64,7 +64,7 @@ export function microBatchSize({
 /**
  * Build forward and backward.
  * @throws InsulaError `model/freeze` for a pattern that is none or matches nothing, or when nothing is left to train,
- *   `model/accumulation` as {@link microBatchSize}
+ *   `model/accumulation` when the batch does not divide into that many equal parts
  */
 export function buildTrainingModel(config: ModelConfig, options: TrainingModelOptions): TrainingModel {
   const { gradientAccumulation: parts = 1 } = options;

@@ -21,9 +21,11 @@ export interface WorkerSpec {
  */
 export type OpenWorkerSource<T = never> = (data: T) => WorkerSource | Promise<WorkerSource>;
 
+/** Samples as a worker reads them. */
 export interface WorkerSource {
   /** The sample as batches hold it. Draw from `slot` what is drawn at random. */
   sample(index: number, slot: BatchSlot): Promise<Sample>;
+  /** Called once, when the worker ends. */
   close(): Promise<void>;
 }
 
