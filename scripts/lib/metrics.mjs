@@ -8,7 +8,8 @@ export function readMetrics(path, steps) {
   const rows = readFileSync(path, "utf8")
     .trimEnd()
     .split("\n")
-    .map((line) => JSON.parse(line));
+    .map((line) => JSON.parse(line))
+    .filter((row) => row.kind === undefined); // the others are validations
   if (rows.length !== steps) throw new Error(`${path}: expected ${steps} rows, found ${rows.length}`);
   for (const [i, row] of rows.entries()) {
     if (row.step !== i + 1) throw new Error(`${path}: row ${i + 1} is step ${row.step}`);
