@@ -1,7 +1,7 @@
 /**
  * Latency and throughput of the policy server under 1 and 8 openpi-style clients, and of a PyTorch server beside it.
  *
- *     pnpm bench serve [--checkpoint DIR | --size tiny] [--seconds 8] [--max-batch 1] [--parallel 1] [--threads N] [--python PYTHON] [--json]
+ *     pnpm bench serve [--checkpoint DIR | --size tiny] [--seconds 8] [--max-batch 1] [--parallel N] [--threads N] [--python PYTHON] [--json]
  *
  * Without --checkpoint one of --size is trained on the sample data for a few steps. `--python` names a Python with torch, numpy,
  * msgpack and websockets: ./torch_peer.py then serves a model of the same sizes, doing the same work per request.
@@ -30,7 +30,7 @@ const { values: args } = parseArgs({
     size: { type: "string", default: "tiny" },
     seconds: { type: "string", default: "8" },
     "max-batch": { type: "string", default: "1" },
-    parallel: { type: "string", default: "1" },
+    parallel: { type: "string" },
     threads: { type: "string" },
     python: { type: "string" },
     json: { type: "boolean", default: false },
@@ -52,8 +52,7 @@ try {
     "64",
     "--max-batch",
     args["max-batch"],
-    "--parallel",
-    args.parallel,
+    ...(args.parallel ? ["--parallel", args.parallel] : []),
   ];
   const results = [
     await measure("insula", process.execPath, [cli, "serve", "--checkpoint", run, ...flags, ...threads]),

@@ -22,6 +22,7 @@ export {
   serializeModel,
 } from "./inference/models.js";
 export { createSampler, type Sampler, type SamplerOptions } from "./inference/sampler.js";
+export { placeParams } from "./inference/sessions.js";
 export type { ComputeType, ModelContext, PrecisionOptions } from "./model/context.js";
 export type { LayerStack, Rematerialize } from "./model/rematerialize.js";
 export type { Init } from "./params/draft.js";

@@ -11,7 +11,7 @@ import {
   type Sample,
 } from "@insula/model-types";
 import { collate, compose, type Transform } from "@insula/transforms";
-import { inTurn, type Lane, openLanes, releaseEngines } from "./engine.js";
+import { type Engine, openLanes } from "./engine.js";
 
 /**
  * A trained model and the robot around it. The transforms must be those of training, with the statistics that
@@ -31,13 +31,14 @@ export interface PolicyOptions extends ExecutionOptions {
   /** Euler steps; default 10. */
   numSteps?: number;
   /**
-   * Sizes of batches that {@link Policy.run} computes at once; default `[1]`. Each size holds the parameters once
-   * more. A batch between two sizes is filled up with copies.
+   * Sizes of batches that {@link Policy.run} computes at once; default `[1]`. All share the parameters. A batch between
+   * two sizes is filled up with copies.
    */
   batchSizes?: readonly number[];
   /**
-   * Batches that {@link Policy.run} computes at the same time; default 1. Each holds the parameters once more. On a
-   * CPU with `threads: 1` that serves more requests per second than one batch on all cores, each of them later.
+   * Batches that {@link Policy.run} computes at the same time; default 1. All share the parameters. On a CPU they divide
+   * the cores, unless `threads` is given, which serves more requests per second than one batch on all cores after the
+   * other; whoever comes while nothing else is computed has all cores.
    */
   parallel?: number;
   /**
@@ -102,7 +103,7 @@ export async function createPolicy(options: PolicyOptions): Promise<Policy> {
   const inputs = compose(into);
   const outputs = compose(from);
   const lanes = await openLanes(engineOptions, batchSizes, parallel);
-  const maxBatch = lanes[0]!.engines.at(-1)!.batchSize;
+  const { maxBatch } = lanes;
 
   const prepare = (observation: Sample, { noise }: InferOptions = {}): Prepared => {
     checkNoise(noise, noiseShape);
@@ -114,8 +115,7 @@ export async function createPolicy(options: PolicyOptions): Promise<Policy> {
     return { sample, noise: { data: drawsNoise ? normal(data) : data, shape: noiseShape } };
   };
 
-  const compute = async (batch: readonly Prepared[], { engines }: Lane): Promise<Sample[]> => {
-    const engine = engines.find((e) => e.batchSize >= batch.length)!;
+  const compute = async (batch: readonly Prepared[], engine: Engine): Promise<Sample[]> => {
     const full = Array.from({ length: engine.batchSize }, (_, i) => batch[i] ?? batch.at(-1)!);
     const { observation } = collate(full.map((p) => p.sample));
     const noise = {
@@ -140,18 +140,15 @@ export async function createPolicy(options: PolicyOptions): Promise<Policy> {
         `policy: run: expected 1 to ${maxBatch} observations, found ${batch.length}; batchSizes sets the most`,
       );
     }
-    const lane = lanes.reduce((best, other) => (other.waiting < best.waiting ? other : best));
-    return inTurn(lane, () => compute(batch, lane));
+    return lanes.run(batch.length, (engine) => compute(batch, engine));
   };
   return {
     maxBatch,
-    maxParallel: lanes.length,
+    maxParallel: lanes.parallel,
     prepare,
     run,
     infer: async (observation, infer) => (await run([prepare(observation, infer)]))[0]!,
-    async release() {
-      for (const lane of lanes) await inTurn(lane, () => releaseEngines(lane.engines));
-    },
+    release: () => lanes.release(),
   };
 }
 

@@ -157,6 +157,17 @@ test("two batches at the same time give the same actions as one after the other"
     expect(result!["actions"]).toEqual(alone!["actions"]);
   }
   await policy.release();
+  // Without a number of threads the cores are divided, and who comes alone has all of them.
+  const divided = await createPolicy(options({ parallel: 2 }));
+  const mixed = await Promise.all(prepared.map((p) => divided.run([p])));
+  for (const [i, [result]] of mixed.entries()) {
+    const [first] = together[i]!;
+    expect((result!["actions"] as NdArray).data).toBeAllclose((first!["actions"] as NdArray).data, {
+      rtol: 1e-4,
+      atol: 1e-5,
+    });
+  }
+  await divided.release();
   await expect(createPolicy(options({ parallel: 0 }))).rejects.toMatchObject({ code: "policy/parallel" });
 });
 

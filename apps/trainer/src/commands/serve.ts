@@ -1,5 +1,7 @@
 /** @file `insula serve`: a checkpoint as a policy server for openpi clients. */
+
 import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { configModelType, InsulaError } from "@insula/model-types";
 import type { Device, Runtime } from "@insula/ort-session";
 import { createPolicyServer, type PolicyServer, type Served } from "@insula/policy-server";
@@ -42,10 +44,10 @@ export const installServe: Install = (program, io) => {
     .option("--tls-key <file>", "its key (PEM)")
     .option("--max-queue <n>", "requests that may wait (default 32)", positiveInt)
     .option("--deadline-ms <n>", "time from a request to its answer (default 10000)", positiveInt)
-    .option("--max-batch <n>", "requests computed together; the weights are held twice", positiveInt, 1)
+    .option("--max-batch <n>", "requests computed together", positiveInt, 1)
     .option(
       "--parallel <n>",
-      "batches computed at the same time; each holds the weights (default 1)",
+      "batches computed at the same time (default: one per core up to 4; 1 on a GPU and with --threads)",
       positiveInt,
     )
     .option("--batch-wait-ms <n>", "how long the first of a batch waits for others (default 2)", wholeNumber)
@@ -89,7 +91,8 @@ export async function startServer(options: ServeCommandOptions, io: Io): Promise
       numSteps: options.denoiseSteps,
       batchSizes: maxBatch > 1 ? [1, maxBatch] : [1],
       onNotDecoded: ({ message }) => io.err(`warning: ${message}: the middle of each dim was sent instead`),
-      ...(parallel === undefined ? {} : { parallel }),
+      parallel:
+        parallel ?? (device === "cpu" && threads === undefined ? Math.min(4, availableParallelism()) : 1),
       ...(seed === undefined ? {} : { seed }),
       ...(threads === undefined ? {} : { threads }),
       ...(prompt === undefined ? {} : { defaultPrompt: prompt }),
