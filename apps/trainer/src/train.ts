@@ -40,7 +40,7 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
 
   const batches = await parts.openBatches(position.loader, first);
   const recorder = openRecorder(run.dir, { config, step: first, log });
-  const saver = createSaver(checkpointRoot(run.dir), { ...parts, ...{ log, clock }, start: position });
+  const saver = createSaver(checkpointRoot(run.dir), { ...parts, log, clock, start: position });
   const guard = createSkipGuard(config.maxSkippedSteps, log);
   let last: MetricsRow | undefined;
   try {

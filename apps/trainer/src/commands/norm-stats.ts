@@ -79,7 +79,10 @@ async function upstreamStats(
   const { dataset, robot, spec } = members[0]!;
   const stats = await upstreamNormStats(dataset, {
     ...countedFrames(members[0]!),
-    ...{ robot, spec, batchSize: config.batchSize, deltaActions: config.data.deltaActions },
+    robot,
+    spec,
+    batchSize: config.batchSize,
+    deltaActions: config.data.deltaActions,
     actionHorizon: config.model.actionHorizon,
     ...(engine && { engine }),
   });

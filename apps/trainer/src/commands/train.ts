@@ -150,13 +150,24 @@ export async function runTraining(
       let watch: Watch | undefined;
       try {
         watch = await openWatch({
-          ...{ data, session, artifact, execution, run, log: log.line, signal },
+          data,
+          session,
+          artifact,
+          execution,
+          run,
+          log: log.line,
+          signal,
           live: io.live,
         });
         const { openBatches, files } = data;
         const diagnose = makeDiagnosis({ artifact, session, execution });
         const parts = {
-          ...{ config: data.config, session, openBatches, files, hooks: watch.hooks, diagnose },
+          config: data.config,
+          session,
+          openBatches,
+          files,
+          hooks: watch.hooks,
+          diagnose,
           planned: plan.model.bytes.total,
         };
         return await train(parts, { run, log: log.line, signal });

@@ -62,7 +62,8 @@ export async function openMembers(
       assertFits(robot, spec, data.robot, main, model);
       const cameras = numbersOnly ? [] : [...spec.cameraColumns];
       const dataset = await openDataset(dirs[i]!, data, spec, {
-        ...{ ...open, cameras },
+        ...open,
+        cameras,
         ...(columnsOf && { columns: columnsOf[i]! }),
       });
       try {
@@ -128,7 +129,10 @@ function frameStatsOf({ data, model }: RunConfig, member: Member, engine?: ScanE
   const { dataset, robot, spec } = member;
   return datasetFrameStats(dataset, {
     ...countedFrames(member),
-    ...{ robot, spec, actionHorizon: model.actionHorizon, deltaActions: data.deltaActions },
+    robot,
+    spec,
+    actionHorizon: model.actionHorizon,
+    deltaActions: data.deltaActions,
     ...(engine && { engine }),
   });
 }

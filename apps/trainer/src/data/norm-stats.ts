@@ -84,8 +84,12 @@ const defaultThreads = (engine: ScanEngine, parts: number): number =>
 function countJob(dataset: LeRobotDataset, options: NormStatsOptions, engine: ScanEngine): CountJob {
   const { robot, actionHorizon, deltaActions, frames, batchFrames } = options;
   return {
-    ...{ root: dataset.root, followLinks: dataset.options.followLinks ?? false, robot, engine },
-    ...{ actionHorizon, deltaActions },
+    root: dataset.root,
+    followLinks: dataset.options.followLinks ?? false,
+    robot,
+    engine,
+    actionHorizon,
+    deltaActions,
     ...(frames && { frames }),
     ...(batchFrames !== undefined && { batchFrames }),
   };

@@ -79,7 +79,12 @@ export async function openTrainData(declared: RunConfig, options: OpenTrainDataO
     const counts: BatchCounts = { truncated: 0, skipped: 0 };
     const batchSource = {
       counts,
-      ...{ config, members, pipelines, stats, strict, log },
+      config,
+      members,
+      pipelines,
+      stats,
+      strict,
+      log,
       tokenizerPaths: source.tokenizers,
     };
     const files = new Map<string, Uint8Array | string>([

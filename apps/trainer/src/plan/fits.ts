@@ -36,7 +36,9 @@ export function whatFits(config: RunConfig, deviceMemory: number): Fit[] {
         return {
           train: part.train,
           trained: trainable.vlm + trainable.expert,
-          ...{ rematerialize, emaDecay, largestBatch },
+          rematerialize,
+          emaDecay,
+          largestBatch,
           gradientAccumulation: leastParts(config.batchSize, largestBatch, fits),
         };
       });

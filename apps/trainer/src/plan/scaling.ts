@@ -31,13 +31,15 @@ export function tabulate(config: RunConfig, batchSizes: readonly number[] = TABL
       const need = memoryNeed(plan).totalBytes;
       if (config.emaDecay !== null)
         rows.push({
-          ...{ batchSize, gradientAccumulation, rematerialize },
+          batchSize,
+          gradientAccumulation,
+          rematerialize,
           emaDecay: config.emaDecay,
           need,
           plan,
         });
       const less = need - plan.bytes.ema;
-      rows.push({ ...{ batchSize, gradientAccumulation, rematerialize }, emaDecay: null, need: less, plan });
+      rows.push({ batchSize, gradientAccumulation, rematerialize, emaDecay: null, need: less, plan });
     }
   }
   return rows;

@@ -51,7 +51,9 @@ export function choosePlan(config: ModelConfig, options: ChooseOptions): ChosenP
     const { batchSize, gradientAccumulation, rematerialize, emaDecay } = choice;
     const plan = planMemory(config, {
       ...artifact,
-      ...{ batchSize, gradientAccumulation, rematerialize },
+      batchSize,
+      gradientAccumulation,
+      rematerialize,
       optimizer: { ...artifact.optimizer, emaDecay },
     });
     return { choice, plan, fits: plan.bytes.total <= deviceMemory, changes: changes(asked, choice) };
