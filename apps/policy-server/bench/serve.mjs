@@ -1,10 +1,12 @@
 /**
- * Latency and throughput of the policy server under 1 and 8 openpi-style clients, and of a PyTorch server beside it.
+ * Latency and throughput of the policy server under 1 and 8 openpi-style clients, and of Python servers beside it.
  *
- *     pnpm bench serve [--checkpoint DIR | --size tiny] [--seconds 8] [--max-batch 1] [--parallel N] [--threads N] [--python PYTHON] [--json]
+ *     pnpm bench serve [--checkpoint DIR | --size tiny] [--seconds 8] [--max-batch 1] [--parallel N] [--threads N]
+ *                      [--python PYTHON] [--openpi PYTHON] [--json]
  *
- * Without --checkpoint one of --size is trained on the sample data for a few steps. `--python` names a Python with torch, numpy,
- * msgpack and websockets: ./torch_peer.py then serves a model of the same sizes, doing the same work per request.
+ * Without --checkpoint one of --size is trained on the sample data for a few steps. `--openpi` names a Python with openpi's
+ * sources in its path: ./openpi_peer.py is its own server, policy and PyTorch model of the same sizes. `--python` names one
+ * with torch, numpy, msgpack and websockets: ./torch_peer.py is a leaner model that does the same work per request.
  * Clients are closed loops: each sends the next observation when it has the reply.
  */
 import { spawn } from "node:child_process";
@@ -22,8 +24,8 @@ import { decodeObservation, encodeMessage } from "../dist/index.js";
 const CLIENTS = [1, 8];
 const CAMERAS = 2;
 const WARMUP_MS = 1500;
+const PEERS = { pytorch: "torch_peer.py", openpi: "openpi_peer.py" };
 const cli = fileURLToPath(new URL("../../trainer/dist/cli.js", import.meta.url));
-const peer = fileURLToPath(new URL("torch_peer.py", import.meta.url));
 const { values: args } = parseArgs({
   options: {
     checkpoint: { type: "string" },
@@ -33,6 +35,7 @@ const { values: args } = parseArgs({
     parallel: { type: "string" },
     threads: { type: "string" },
     python: { type: "string" },
+    openpi: { type: "string" },
     json: { type: "boolean", default: false },
   },
 });
@@ -57,15 +60,14 @@ try {
   const results = [
     await measure("insula", process.execPath, [cli, "serve", "--checkpoint", run, ...flags, ...threads]),
   ];
-  if (args.python) {
-    results.push(
-      await measure("pytorch", args.python, [
-        peer,
-        join(step, "config.json"),
-        String(CAMERAS),
-        args.threads ?? "0",
-      ]),
-    );
+  for (const [name, python] of [
+    ["pytorch", args.python],
+    ["openpi", args.openpi],
+  ]) {
+    if (!python) continue;
+    const peer = fileURLToPath(new URL(PEERS[name], import.meta.url));
+    const parameters = [peer, join(step, "config.json"), String(CAMERAS), args.threads ?? "0"];
+    results.push(await measure(name, python, parameters));
   }
   console.log(args.json ? JSON.stringify(results, null, 2) : text(results));
 } finally {
@@ -172,12 +174,12 @@ function text(results) {
     "server   clients requests  p50 ms  p99 ms requests/s",
     ...rows,
   ];
-  const [ours, theirs] = results;
-  if (theirs) {
+  const [ours, ...peers] = results;
+  for (const theirs of peers) {
     const ratio = (i, key) => (ours.loads[i][key] / theirs.loads[i][key]).toFixed(2);
     lines.push(
       "",
-      `insula / pytorch: p50 ${ratio(0, "p50")}, p99 ${ratio(0, "p99")} with 1 client; ` +
+      `insula / ${theirs.name}: p50 ${ratio(0, "p50")}, p99 ${ratio(0, "p99")} with 1 client; ` +
         `throughput ${ratio(1, "perSecond")} with 8`,
     );
   }
