@@ -103,6 +103,8 @@ export function panel(spec: PanelSpec): string {
 function legend({ lines, left, width, height }: PanelSpec): string[] {
   const perColumn = Math.max(1, Math.floor(height / LEGEND_LINE));
   const room = 2 * perColumn;
+  // A single column has the width of both.
+  const length = lines.length > perColumn ? 11 : 26;
   return lines.slice(0, room).map(({ label }, i) => {
     const x = left + width + LEGEND_GAP + Math.floor(i / perColumn) * LEGEND_COLUMN;
     const y = 7 + (i % perColumn) * LEGEND_LINE;
@@ -110,7 +112,7 @@ function legend({ lines, left, width, height }: PanelSpec): string[] {
     const text = element(
       "text",
       { x: x + 22, y: y + 3.5, fill: INK, "font-size": 10 },
-      escapeText(more ?? abbreviate(label, 11)),
+      escapeText(more ?? abbreviate(label, length)),
     );
     if (more) return text;
     return element("line", { x1: x, x2: x + 17, y1: y, y2: y, ...styleOf(i), "stroke-width": 2 }) + text;
