@@ -3,18 +3,28 @@ import { uploadToPool } from "../src/capi/pool-tensor.js";
 import { createSession, tensor, upload } from "../src/index.js";
 import { UPDATE } from "./models.js";
 
+/** Megabytes of growth that are noise. */
+const LIMIT = 16;
+
 /** Resident megabytes after a full collection. */
 function resident(): number {
   globalThis.gc?.();
   return process.memoryUsage().rss / 2 ** 20;
 }
 
-/** Megabytes that `count` rounds leave behind, after as many as arenas and code need to settle. */
+/**
+ * Megabytes that `count` rounds leave behind, after as many as arenas and code need to settle. What is lost is lost in
+ * every window, what the collector or the allocator holds back for a while is not: the least of three counts.
+ */
 async function growth(round: () => Promise<void>, count: number, warm: number): Promise<number> {
   for (let i = 0; i < warm; i++) await round();
-  const before = resident();
-  for (let i = 0; i < count; i++) await round();
-  return resident() - before;
+  let least = Number.POSITIVE_INFINITY;
+  for (let window = 0; window < 3 && least >= LIMIT; window++) {
+    const before = resident();
+    for (let i = 0; i < count; i++) await round();
+    least = Math.min(least, resident() - before);
+  }
+  return least;
 }
 
 const six = () => tensor(new Float32Array(6), [2, 3]);
@@ -31,8 +41,8 @@ test("a thousand sessions with runs and bindings leave the memory flat", async (
     p.release();
     await session.release();
   };
-  expect(await growth(round, 1000, 300)).toBeLessThan(16);
-}, 30_000);
+  expect(await growth(round, 1000, 300)).toBeLessThan(LIMIT);
+}, 90_000);
 
 test("a thousand bindings and tensors of 64 KiB, here and copied, leave the memory flat", async () => {
   const session = await createSession(UPDATE, { runtime: "capi", threads: 1 });
@@ -49,15 +59,15 @@ test("a thousand bindings and tensors of 64 KiB, here and copied, leave the memo
     binding.release();
     for (const t of [d, p, large]) t.release();
   };
-  expect(await growth(round, 1000, 300)).toBeLessThan(16);
+  expect(await growth(round, 1000, 300)).toBeLessThan(LIMIT);
   kept.release();
   await session.release();
-}, 30_000);
+}, 90_000);
 
 test("three hundred pools opened and closed leave the memory flat", async () => {
   const round = async () => (await uploadToPool(six(), "cpu")).release();
-  expect(await growth(round, 300, 100)).toBeLessThan(16);
-}, 30_000);
+  expect(await growth(round, 300, 100)).toBeLessThan(LIMIT);
+}, 90_000);
 
 test("errors release what was made up to them", async () => {
   const session = await createSession(UPDATE, { runtime: "capi", threads: 1 });
@@ -69,10 +79,10 @@ test("errors release what was made up to them", async () => {
       session.run({ p: six(), d: six() }, { into: { new_p: tensor(new Float32Array(4), [4]) } }),
     ).rejects.toThrow();
   };
-  expect(await growth(round, 500, 200)).toBeLessThan(16);
+  expect(await growth(round, 500, 200)).toBeLessThan(LIMIT);
   p.release();
   await session.release();
-}, 30_000);
+}, 90_000);
 
 test("a failing run releases what it bound and says what failed", async () => {
   const session = await createSession(UPDATE, { runtime: "capi" });
