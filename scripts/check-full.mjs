@@ -3,8 +3,8 @@
  * node scripts/check-full.mjs [NAME…] [--list]   (or: pnpm check:full)
  *
  * What takes too long for every change: each package's property tests with many more samples (INSULA_FUZZ_RUNS,
- * default 2000 where a property names no number of its own) and kills (INSULA_FULL), every public package from its tarball, and the
- * `check:…` scripts that packages and apps declare. Half an hour on two cores; NAME picks parts.
+ * default 2000 where a property names no number of its own) and kills (INSULA_FULL), every public package from its
+ * tarball, and the `check:…` scripts that packages and apps declare. An hour on two cores; NAME picks parts.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
