@@ -7,13 +7,15 @@
 export const LAYERS = {
   "model-types": [],
   safetensors: ["model-types"],
-  "fast-tokenizer": ["model-types"],
+  // Files of repositories, whatever they hold.
+  "hub-cache": ["model-types"],
+  "fast-tokenizer": ["model-types", "hub-cache"],
   transforms: ["model-types", "fast-tokenizer"],
   "droid-policy": ["model-types", "fast-tokenizer", "transforms"],
   "libero-policy": ["model-types", "transforms"],
   "aloha-policy": ["model-types", "transforms"],
   // Episodes and frames; of models it knows nothing.
-  "lerobot-dataset": ["model-types"],
+  "lerobot-dataset": ["model-types", "hub-cache"],
   // Knows nothing of ours: of use to anyone who differentiates an ONNX graph.
   "onnx-grad": [],
   "ort-session": ["model-types"],

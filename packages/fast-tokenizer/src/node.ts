@@ -1,17 +1,17 @@
 /** @file Tokenizers from and to the file system: the Node entry point, `@insula/fast-tokenizer/node`. */
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type HubOptions, type HubRepo, parseRepo } from "@insula/hub-cache";
 import { InsulaError } from "@insula/model-types";
 import { FastActionTokenizer, type FastTokenizerOptions } from "./fast-action-tokenizer.js";
 import type { FastTokenizerFiles } from "./fast-files.js";
-import { type HubRepo, parseRepo } from "./node/hub-cache.js";
-import { type HubOptions, type HubSnapshot, hubSnapshot } from "./node/hub-snapshot.js";
+import { type HubSnapshot, hubSnapshot } from "./node/hub-snapshot.js";
 import { parseByteTokenizer } from "./text/byte-tokenizer.js";
 import { type HfTextOptions, hfTextTokenizer } from "./text/hf.js";
 import { sentencePieceTokenizer } from "./text/sentencepiece.js";
 import type { TextTokenizer } from "./text/text-tokenizer.js";
 
-export type { HubOptions } from "./node/hub-snapshot.js";
+export type { HubOptions } from "@insula/hub-cache";
 
 /** No tokenizer's file is larger (Gemma 3's tokenizer.json has 33 MB); more is a wrong path. */
 const MAX_FILE_BYTES = 1 << 28;

@@ -1,4 +1,6 @@
 /** LeRobot datasets: read v2.0, v2.1 and v3.0; write v3.0; visit their frames in a reproducible order. */
+
+export type { HubOptions } from "@insula/hub-cache";
 export { type ConvertOptions, convertLeRobotDataset } from "./edit/convert.js";
 export type { EditOptions, EditResult } from "./edit/copy-episodes.js";
 export { mergeLeRobotDatasets } from "./edit/merge.js";
@@ -7,7 +9,6 @@ export { extractEpisodes, splitLeRobotDataset } from "./edit/split.js";
 export type { CameraStorage } from "./edit/target-features.js";
 export { DEFAULT_FEATURES, type FeatureSpec, type Features, type NumericDtype } from "./features.js";
 export type { FrameLocation, FrameSource } from "./frame-source.js";
-export type { HubOptions } from "./hub/client.js";
 export {
   type DownloadedDataset,
   type DownloadOptions,

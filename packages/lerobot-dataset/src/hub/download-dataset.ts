@@ -2,12 +2,21 @@
  * @file A dataset of the Hugging Face hub as a folder on disk, in the hub's own cache: metadata first, then the
  * files that they name. What the cache holds is not asked for again.
  */
-
-import { env } from "node:process";
+import {
+  checkRevision,
+  type HubCommit,
+  type HubFile,
+  type HubOptions,
+  type HubRepo,
+  hubCacheDir,
+  hubCommit,
+  isOffline,
+  parseRepo,
+  type RepoCache,
+  repoCache,
+} from "@insula/hub-cache";
 import { InsulaError } from "@insula/model-types";
 import { type DatasetRoot, datasetRoot } from "../read/root.js";
-import { checkRevision, type HubRepo, hubCacheDir, parseRepo, type RepoCache, repoCache } from "./cache.js";
-import { type HubCommit, type HubFile, type HubOptions, hubCommit } from "./client.js";
 import { type Selection, wantedFiles } from "./wanted.js";
 
 /** How far a download is. */
@@ -64,10 +73,9 @@ export async function downloadLeRobotDataset(
 async function datasetOf(parsed: HubRepo, options: DownloadOptions): Promise<DownloadedDataset> {
   const { repo } = parsed;
   const revision = checkRevision(repo, parsed.revision ?? options.revision ?? "main");
-  const cache = repoCache(options.cacheDir ?? hubCacheDir(), repo);
+  const cache = repoCache(options.cacheDir ?? hubCacheDir(), "dataset", repo);
   const label = `${repo} at ${revision}`;
-  const offline = options.offline ?? /^(1|on|yes|true)$/i.test(env["HF_HUB_OFFLINE"] ?? "");
-  if (!offline) {
+  if (!isOffline(options.offline)) {
     try {
       return await fetchDataset(label, repo, revision, cache, options);
     } catch (error) {
@@ -114,7 +122,7 @@ async function fetchDataset(
     const known = await cachedDataset(revision, cache, options).catch(() => undefined);
     if (known?.missing.length === 0) return known;
   }
-  const hub = await hubCommit(repo, revision, options);
+  const hub = await hubCommit("dataset", repo, revision, options);
   const { commit } = hub;
   const meta = await hub.list("meta");
   if (!meta.some((file) => file.path === "meta/info.json")) {

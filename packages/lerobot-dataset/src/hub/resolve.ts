@@ -1,9 +1,15 @@
 /** @file The folder that a dataset's name means: a folder, LeRobot's own copy, or the hub's. */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { env } from "node:process";
+import { hubHome, isFile, parseRepo } from "@insula/hub-cache";
 import { InsulaError } from "@insula/model-types";
-import { isFile, lerobotHome, parseRepo } from "./cache.js";
 import { type DownloadOptions, downloadLeRobotDataset } from "./download-dataset.js";
+
+/** LeRobot's own folder of datasets: `HF_LEROBOT_HOME`, else `HF_HOME/lerobot`. */
+function lerobotHome(): string {
+  return env["HF_LEROBOT_HOME"] ?? join(hubHome(), "lerobot");
+}
 
 /** Whether `source` names a repository of the hub: `owner/name`, where there is no such folder, or `hf://owner/name`. */
 export function isDatasetRepo(source: string): boolean {

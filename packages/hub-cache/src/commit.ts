@@ -1,15 +1,15 @@
 /**
- * @file The Hugging Face hub, asked for one commit of one dataset repository: which files it has, and their bytes.
+ * @file The Hugging Face hub, asked for one commit of one repository: which files it has, and their bytes.
  * The client library is imported only when there is something to ask.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { env } from "node:process";
 import { InsulaError } from "@insula/model-types";
-import { hubHome, type RepoCache } from "./cache.js";
+import { hubHome, type RepoCache, type RepoType } from "./cache.js";
 import { downloadBlob } from "./download.js";
 
-/** Where to get a dataset from. The defaults are those of `huggingface_hub`, environment variables included. */
+/** Where to get a repository from. The defaults are those of `huggingface_hub`, environment variables included. */
 export interface HubOptions {
   /** Branch, tag or commit; `owner/name@revision` says it too. Default `main`. */
   revision?: string;
@@ -46,7 +46,12 @@ export interface HubCommit {
 const PATHS_PER_REQUEST = 500;
 
 /** Ask what commit `revision` is. @throws InsulaError `hub/…` naming repository and revision. */
-export async function hubCommit(repo: string, revision: string, options: HubOptions): Promise<HubCommit> {
+export async function hubCommit(
+  type: RepoType,
+  repo: string,
+  revision: string,
+  options: HubOptions,
+): Promise<HubCommit> {
   const hub = await import("@huggingface/hub");
   const label = `${repo} at ${revision}`;
   const token = options.token ?? env["HF_TOKEN"] ?? (await storedToken());
@@ -59,14 +64,15 @@ export async function hubCommit(repo: string, revision: string, options: HubOpti
     run().catch((cause: unknown) => {
       throw cause instanceof InsulaError ? cause : explain(what, hubUrl, cause);
     });
-  const info = await ask(label, () =>
-    hub.datasetInfo({ ...common, name: repo, revision, additionalFields: ["sha"] }),
+  const about = { ...common, name: repo, revision, additionalFields: ["sha" as const] };
+  const info = await ask<{ sha?: string }>(label, () =>
+    type === "model" ? hub.modelInfo(about) : hub.datasetInfo(about),
   );
   const commit = String(info.sha);
   if (!/^[0-9a-f]{40}$/.test(commit)) {
     throw new InsulaError("hub/response", `${label}: ${hubUrl} names no commit`);
   }
-  const at = { ...common, repo: { type: "dataset" as const, name: repo }, revision: commit };
+  const at = { ...common, repo: { type, name: repo }, revision: commit };
   type Entry = {
     path: string;
     type: string;
