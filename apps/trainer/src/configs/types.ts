@@ -3,7 +3,9 @@
  * {@link TrainConfig} is what a config file declares; `resolveConfig` turns it, a size and the user's
  * overrides into a {@link RunConfig} with every field filled, which is what a checkpoint keeps.
  */
+
 import type { Clip, ComputeType, Rematerialize, TrainPart } from "@insula/ki-model";
+import type { IdleOptions } from "@insula/lerobot-dataset";
 import type { ModelConfig, ModelOptions, ModelSize } from "@insula/model-types";
 import type { CudaOptions, Device, Runtime } from "@insula/ort-session";
 import type { LrSchedule } from "../schedule.js";
@@ -70,19 +72,9 @@ export interface DataFilter {
   /** The feature that says so. Default: `next.success`, `success` or `is_episode_successful`. */
   successColumn?: string;
   /** Drop pauses: openpi's rule for DROID, or with other numbers. */
-  idle?: boolean | IdleFilter;
+  idle?: boolean | IdleOptions;
   /** File of frames to keep: `{"<episode_index>": [[start, end], …]}`; episodes that it does not name are left out. */
   rangesFile?: string;
-}
-
-/** When frames are idle; see `IdleOptions` of @insula/lerobot-dataset. */
-export interface IdleFilter {
-  column?: string;
-  dims?: number;
-  threshold?: number;
-  minIdle?: number;
-  minKept?: number;
-  dropLast?: number;
 }
 
 /** One dataset of a mixture. */
