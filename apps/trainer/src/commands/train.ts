@@ -14,7 +14,7 @@ import type { RunConfig } from "../configs/types.js";
 import { robotSpec } from "../data/robots.js";
 import { findData } from "../data/source.js";
 import { type OpenTrainDataOptions, openTrainData, type TrainData } from "../data/train-data.js";
-import { assertFits, availableMemory, deviceMemory, makePlan, planLines } from "../plan.js";
+import { assertFits, availableMemory, deviceMemory, longestText, makePlan, planLines } from "../plan.js";
 import { checkRunDir, openRunDir, type RunDir } from "../run-dir.js";
 import { openLog, type RunLog } from "../run-log.js";
 import { makeDiagnosis } from "../train/diagnose.js";
@@ -129,7 +129,7 @@ export async function runTraining(
     });
     const data = await openStaged(config, checked, { source, strict, log: log.line });
     try {
-      const plan = makePlan(data.config, cameras, room());
+      const plan = makePlan(data.config, cameras, room(), await longestText(data));
       for (const line of planLines(plan, data.config, room())) log.line(line);
       assertFits(plan, data.config, room());
       if (saved) assertSameRun(saved, data.config);

@@ -8,7 +8,7 @@ import { count, gigabytes, operations, bytes as size } from "./units.js";
 
 /** What a run holds, computes and needs, before it starts. */
 export function planLines(plan: Plan, config: RunConfig, available: Available = availableMemory()): string[] {
-  const { tokens, memory, model, kept, again, rematerialize } = plan;
+  const { tokens, memory, model, kept, again, rematerialize, longestText: longest } = plan;
   const { bytes } = model;
   const { batchSize, gradientAccumulation: parts, flowDraws } = config;
   const chosen =
@@ -19,10 +19,12 @@ export function planLines(plan: Plan, config: RunConfig, available: Available = 
         : `rematerialised: ${JSON.stringify(rematerialize)}`;
   const draws = flowDraws === 1 ? "" : ` × ${flowDraws} draws`;
   const micro = parts === 1 ? "" : ` in ${parts} micro-batches of ${batchSize / parts}`;
+  const looked = longest ? ` (longest of ${longest.samples} looked at: ${longest.length})` : "";
   const sum = tokens.image + tokens.text + tokens.expert;
   return [
     ...stateTable(plan, config).split("\n"),
-    `tokens      ${sum} per sample = ${tokens.image} image + ${tokens.text} text + ${tokens.expert} action${draws}`,
+    `tokens      ${sum} per sample = ${tokens.image} image + ${tokens.text} text${looked} + ` +
+      `${tokens.expert} action${draws}`,
     `steps       ${config.numTrainSteps} of ${batchSize} samples${micro}, ${scheduleText(config)}` +
       `${config.emaDecay === null ? "" : `, EMA ${config.emaDecay}`}, seed ${config.seed}, ` +
       `${operations(model.flops)} each`,

@@ -2,11 +2,18 @@
  * @file What a run will need, before it starts: parameters per group, tokens per sample, memory. A run that
  * cannot fit is refused with the numbers instead of being killed an hour later.
  */
-import { halfOfLayers, type MemoryPlan, planMemory, type Rematerialize } from "@insula/ki-model";
+import {
+  type ArtifactOptions,
+  halfOfLayers,
+  type MemoryPlan,
+  planMemory,
+  type Rematerialize,
+} from "@insula/ki-model";
 import { configModelType, InsulaError, type ModelConfig } from "@insula/model-types";
 import { runArtifactOptions } from "../artifact.js";
 import type { RunConfig } from "../configs/types.js";
 import { type Available, availableMemory } from "./available.js";
+import type { LongestText } from "./longest-text.js";
 import { gigabytes } from "./units.js";
 
 /** Memory of the process that trains: the model's part, and everything around it. */
@@ -24,8 +31,10 @@ export interface Plan {
   params: { vlm: number; expert: number };
   /** How many of them are trained. */
   trainable: { vlm: number; expert: number };
-  /** Per sample: image tokens of the cameras that are in the graph, text buffer, expert tokens. */
+  /** Per sample: image tokens of the cameras that are in the graph, text, expert tokens. */
   tokens: { image: number; text: number; expert: number };
+  /** What `tokens.text` was read off; absent: the whole buffer was planned for. */
+  longestText?: LongestText;
   /** The layers that are computed again in the backward pass. */
   rematerialize: Rematerialize;
   memory: MemoryNeed;
@@ -52,12 +61,17 @@ export function memoryNeed({ bytes }: MemoryPlan): MemoryNeed {
 }
 
 /**
- * Count what `config` needs with `cameras` camera images per sample in the graph. Rematerialisation `auto` becomes the
- * least that fits: none, half of the layers, all.
+ * Count what `config` needs with `cameras` camera images per sample in the graph, and with text up to the bucket of the
+ * longest one, where that is known. Rematerialisation `auto` becomes the least that fits: none, half of the layers, all.
  */
-export function makePlan(config: RunConfig, cameras: number, available: Available = availableMemory()): Plan {
-  const { model } = config;
-  const options = { ...runArtifactOptions(config), imageKeys: model.imageKeys.slice(0, cameras) };
+export function makePlan(
+  config: RunConfig,
+  cameras: number,
+  available: Available = availableMemory(),
+  longest?: LongestText,
+): Plan {
+  const all = { ...runArtifactOptions(config), imageKeys: config.model.imageKeys.slice(0, cameras) };
+  const { model, options } = upTo(longest?.length, config.model, all);
   const count = (rematerialize: Rematerialize) => planMemory(model, { ...options, rematerialize });
   const [kept, again] = [count(false), count(true)];
   const fits = (plan: MemoryPlan) => memoryNeed(plan).totalBytes <= available.free;
@@ -80,11 +94,27 @@ export function makePlan(config: RunConfig, cameras: number, available: Availabl
       text: model.maxTokenLen,
       expert: expertTokens(model),
     },
+    ...(longest ? { longestText: longest } : {}),
     rematerialize,
     memory: memoryNeed(plan),
     model: plan,
     kept,
     again,
+  };
+}
+
+/** The model and options of a run whose texts have at most `length` tokens: longer buckets are never opened. */
+function upTo(length: number | undefined, model: ModelConfig, options: ArtifactOptions) {
+  const { tokenBuckets = [], lossRows } = options;
+  const bucket = length === undefined ? undefined : tokenBuckets.find((bucket) => bucket >= length);
+  if (bucket === undefined) return { model, options };
+  return {
+    model: { ...model, maxTokenLen: bucket },
+    options: {
+      ...options,
+      tokenBuckets: tokenBuckets.filter((shorter) => shorter < bucket),
+      ...(lossRows === undefined ? {} : { lossRows: Math.min(lossRows, bucket - 1) }),
+    },
   };
 }
 
