@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { type DownloadProgress, isDatasetRepo, resolveDataset } from "@insula/lerobot-dataset";
 import { InsulaError } from "@insula/model-types";
 import { ensureSampleData, type SampleDataPaths } from "@insula/sample-data";
-import type { RunConfig } from "../configs/types.js";
+import type { MixtureEntry, RunConfig } from "../configs/types.js";
 import { type TokenizerPaths, tokenizerPaths } from "./tokenizers.js";
 
 export interface DataSource {
@@ -55,8 +55,23 @@ export async function findDatasets(
     return { dirs: [dir], embedded };
   }
   const dirs: string[] = [];
-  for (const { repoId } of mixture) dirs.push(await datasetFolder(repoId, options.log));
+  for (const [i, { repoId }] of mixture.entries()) {
+    try {
+      dirs.push(await datasetFolder(repoId, options.log));
+    } catch (error) {
+      if (!(error instanceof InsulaError)) throw error;
+      throw new InsulaError(error.code, `data.mixture[${i}]: ${error.message}${ownMixture(mixture)}`, {
+        cause: error,
+      });
+    }
+  }
   return { dirs, embedded: false };
+}
+
+/** How to name other datasets in place of those of a mixture. */
+function ownMixture(mixture: readonly MixtureEntry[]): string {
+  const entries = mixture.map(({ weight }) => ({ repoId: "DIR", weight }));
+  return `; or name each by --set 'data.mixture=${JSON.stringify(entries)}'`;
 }
 
 /**
