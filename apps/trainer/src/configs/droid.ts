@@ -52,6 +52,12 @@ export const DROID_CONFIGS: readonly TrainConfig[] = [
     data: droid,
   }),
   defineConfig({
+    name: "paligemma_fast_specialist_droid",
+    model: { pi0Fast: true, actionDim: 8, actionHorizon: 15 },
+    // Fitted on DROID alone, where FAST+ was on many robots.
+    data: { ...droid, fastModelTokenizer: { type: "fast", path: "KarlP/fast_droid_specialist" } },
+  }),
+  defineConfig({
     name: "paligemma_diffusion_droid",
     model: { actionDim: 8, actionHorizon: 10 },
     data: droid,

@@ -146,6 +146,10 @@ const mixtureEntry = z.strictObject({
   filter: filter.nullish(),
 });
 
+const fastModelTokenizer = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("fast"), path: z.string().min(1).nullable() }),
+]);
+
 const runConfig: z.ZodType<RunConfig> = z.strictObject({
   name: z.string().min(1),
   size: z.enum(MODEL_SIZES),
@@ -165,6 +169,8 @@ const runConfig: z.ZodType<RunConfig> = z.strictObject({
     heldOut: share,
     filter: filter.nullable().default(null),
     fps: z.number().positive().nullable().default(null),
+    // Checkpoints without it were trained with FAST.
+    fastModelTokenizer: fastModelTokenizer.default({ type: "fast", path: null }),
     mixture: z.array(mixtureEntry).min(1).nullable().default(null),
   }),
   optimizer: z.strictObject({

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type DownloadProgress, isDatasetRepo, resolveDataset } from "@insula/lerobot-dataset";
-import { InsulaError } from "@insula/model-types";
+import { configModelType, InsulaError } from "@insula/model-types";
 import { ensureSampleData, type SampleDataPaths } from "@insula/sample-data";
 import type { MixtureEntry, RunConfig } from "../configs/types.js";
 import { type TokenizerPaths, tokenizerPaths } from "./tokenizers.js";
@@ -75,7 +75,8 @@ function ownMixture(mixture: readonly MixtureEntry[]): string {
 }
 
 /**
- * Find dataset and tokenizers: `--tokenizers`, else at sizes that are trained from scratch the embedded ones.
+ * Find dataset and tokenizers: `--tokenizers`, else at sizes that are trained from scratch the embedded ones. A FAST
+ * tokenizer that the configuration names is used where `--tokenizers` has none.
  * @throws InsulaError `data/no-tokenizer` at size full without a folder, and as {@link findDataset}.
  */
 export async function findData(
@@ -83,23 +84,37 @@ export async function findData(
   options: { dataset?: string; tokenizers?: string; log(line: string): void },
 ): Promise<DataSource> {
   const { tokenizers, log } = options;
+  const named = namedTokenizer(config);
   if (tokenizers === undefined && config.size === "full") {
+    const fast = named === undefined ? " and FAST+ (fast/tokenizer.json, fast/processor_config.json)" : "";
     throw new InsulaError(
       "data/no-tokenizer",
-      "size full needs PaliGemma's tokenizer (text/tokenizer.model) and FAST+ (fast/tokenizer.json, " +
-        "fast/processor_config.json) in one folder: --tokenizers DIR. With --size tiny or small there are embedded ones",
+      `size full needs PaliGemma's tokenizer (text/tokenizer.model)${fast} in ${fast ? "one" : "a"} folder: ` +
+        "--tokenizers DIR. With --size tiny or small there are embedded ones",
     );
   }
   const { dirs, embedded } = await findDatasets(config, options);
   const dir = dirs[0]!;
   const notes = [embedded ? "embedded sample data (--dataset DIR trains on yours)" : dir];
   if (tokenizers !== undefined) {
-    return { datasetDir: dir, datasetDirs: dirs, tokenizers: tokenizerPaths(resolve(tokenizers)), notes };
+    const paths = { ...tokenizerPaths(resolve(tokenizers)), ...(named !== undefined && { named }) };
+    return { datasetDir: dir, datasetDirs: dirs, tokenizers: paths, notes };
   }
-  if (!embedded) notes.push("embedded tokenizers (--tokenizers DIR uses yours)");
   const { textTokenizerPath, fastTokenizerDir } = await sampleData(log);
-  const paths = { text: [textTokenizerPath], fast: [fastTokenizerDir] };
+  if (named !== undefined) notes.push(`FAST tokenizer ${named}`);
+  else if (!embedded) notes.push("embedded tokenizers (--tokenizers DIR uses yours)");
+  const paths = {
+    text: [textTokenizerPath],
+    ...(named === undefined ? { fast: [fastTokenizerDir] } : { fast: [], named }),
+  };
   return { datasetDir: dir, datasetDirs: dirs, tokenizers: paths, notes };
+}
+
+/** The folder or repository of the FAST tokenizer that the configuration names, where its model has one. */
+function namedTokenizer({ data, model }: RunConfig): string | undefined {
+  const type = configModelType(model);
+  if (type === "pi0" || type === "pi05") return undefined;
+  return data.fastModelTokenizer.path ?? undefined;
 }
 
 /** The embedded data; generated into the user's cache the first time. */

@@ -17,6 +17,8 @@ export interface TokenizerPaths {
   text: readonly string[];
   /** Folders of FAST's two files. */
   fast: readonly string[];
+  /** The FAST tokenizer that the configuration names, folder or Hugging Face repository: where there is none of these. */
+  named?: string;
 }
 
 export interface Tokenizers {
@@ -39,7 +41,8 @@ export function tokenizerPaths(dir: string): TokenizerPaths {
 
 /**
  * Load what `model` needs.
- * @throws InsulaError `data/no-tokenizer` listing where it was looked for; the tokenizers' own errors.
+ * @throws InsulaError `data/no-tokenizer` listing where it was looked for; the tokenizers' own errors; `hub/…` for a
+ *   repository that cannot be had.
  */
 export async function loadTokenizers(paths: TokenizerPaths, model: ModelConfig): Promise<Tokenizers> {
   const textPath = firstOf("text tokenizer", paths.text);
@@ -47,13 +50,30 @@ export async function loadTokenizers(paths: TokenizerPaths, model: ModelConfig):
   const textFile = [`text/tokenizer${extname(textPath)}`, await readFile(textPath)] as const;
   const type = configModelType(model);
   if (type === "pi0" || type === "pi05") return { text, files: new Map([textFile]) };
-  const fast = await loadFastTokenizer(firstOf("FAST tokenizer", paths.fast));
+  const fast = await loadFast(paths);
   const files = new Map<string, Uint8Array | string>([
     textFile,
     ["fast/tokenizer.json", JSON.stringify(fast.files.tokenizer)],
     ["fast/processor_config.json", JSON.stringify(fast.files.config)],
   ]);
   return { text, fast, files };
+}
+
+/** Given files win over what the configuration names. */
+async function loadFast({ fast, named }: TokenizerPaths): Promise<FastActionTokenizer> {
+  if (named === undefined || fast.some((path) => existsSync(path))) {
+    return loadFastTokenizer(firstOf("FAST tokenizer", fast));
+  }
+  try {
+    return await loadFastTokenizer(named);
+  } catch (error) {
+    if (!(error instanceof InsulaError)) throw error;
+    throw new InsulaError(
+      error.code,
+      `data.fastModelTokenizer.path: ${error.message}; or put the tokenizer into fast/ of a --tokenizers folder`,
+      { cause: error },
+    );
+  }
 }
 
 /**
