@@ -62,13 +62,11 @@ export interface DataConfig {
 }
 
 /**
- * An action tokenizer (openpi `fast_model_tokenizer` and `fast_model_tokenizer_kwargs`): FAST, from a folder or a
- * repository of the Hugging Face hub; null: the embedded one, or that of `--tokenizers`, which wins in any case.
+ * An action tokenizer (openpi `fast_model_tokenizer` and `fast_model_tokenizer_kwargs`).
+ * `fast`: FAST, from a folder or a repository of the Hugging Face hub; null: the embedded one, or that of `--tokenizers`,
+ * which wins in any case. `binning`: a token per number, of so many over the normalised range (RT-2, OpenVLA).
  */
-export interface FastModelTokenizer {
-  type: "fast";
-  path: string | null;
-}
+export type FastModelTokenizer = { type: "fast"; path: string | null } | { type: "binning"; bins: number };
 
 /** Which frames to train on: those that pass everything given. */
 export interface DataFilter {

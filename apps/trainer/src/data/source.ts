@@ -5,10 +5,10 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type DownloadProgress, isDatasetRepo, resolveDataset } from "@insula/lerobot-dataset";
-import { configModelType, InsulaError } from "@insula/model-types";
+import { InsulaError } from "@insula/model-types";
 import { ensureSampleData, type SampleDataPaths } from "@insula/sample-data";
 import type { MixtureEntry, RunConfig } from "../configs/types.js";
-import { type TokenizerPaths, tokenizerPaths } from "./tokenizers.js";
+import { hasActionTokens, type TokenizerPaths, tokenizerPaths } from "./tokenizers.js";
 
 export interface DataSource {
   /** The dataset, or a mixture's first. */
@@ -86,7 +86,8 @@ export async function findData(
   const { tokenizers, log } = options;
   const named = namedTokenizer(config);
   if (tokenizers === undefined && config.size === "full") {
-    const fast = named === undefined ? " and FAST+ (fast/tokenizer.json, fast/processor_config.json)" : "";
+    const needsFast = named === undefined && needsFastFiles(config);
+    const fast = needsFast ? " and FAST+ (fast/tokenizer.json, fast/processor_config.json)" : "";
     throw new InsulaError(
       "data/no-tokenizer",
       `size full needs PaliGemma's tokenizer (text/tokenizer.model)${fast} in ${fast ? "one" : "a"} folder: ` +
@@ -110,11 +111,14 @@ export async function findData(
   return { datasetDir: dir, datasetDirs: dirs, tokenizers: paths, notes };
 }
 
+/** Whether a run of the configuration reads FAST's two files. */
+const needsFastFiles = ({ data, model }: RunConfig): boolean =>
+  hasActionTokens(model) && data.fastModelTokenizer.type === "fast";
+
 /** The folder or repository of the FAST tokenizer that the configuration names, where its model has one. */
 function namedTokenizer({ data, model }: RunConfig): string | undefined {
-  const type = configModelType(model);
-  if (type === "pi0" || type === "pi05") return undefined;
-  return data.fastModelTokenizer.path ?? undefined;
+  const { fastModelTokenizer: tokenizer } = data;
+  return hasActionTokens(model) && tokenizer.type === "fast" ? (tokenizer.path ?? undefined) : undefined;
 }
 
 /** The embedded data; generated into the user's cache the first time. */

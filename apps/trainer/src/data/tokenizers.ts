@@ -2,14 +2,21 @@
  * @file The tokenizers of a run, from a folder, and as files again for its checkpoints. One layout for both:
  *
  *     <dir>/text/tokenizer.model | tokenizer.json   SentencePiece, Hugging Face or byte-level text tokenizer
- *     <dir>/fast/tokenizer.json, processor_config.json   FAST, for the model types that have it
+ *     <dir>/fast/tokenizer.json, processor_config.json   FAST, for configurations that have it
  */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
-import { type FastActionTokenizer, resolveVocabulary, type TextTokenizer } from "@insula/fast-tokenizer";
+import {
+  type ActionCodec,
+  type FastActionTokenizer,
+  makeBinCodec,
+  resolveVocabulary,
+  type TextTokenizer,
+} from "@insula/fast-tokenizer";
 import { loadFastTokenizer, loadTextTokenizer } from "@insula/fast-tokenizer/node";
 import { configModelType, InsulaError, type ModelConfig, PALIGEMMA_VOCAB_SIZE } from "@insula/model-types";
+import type { RunConfig } from "../configs/types.js";
 
 /** Where to look, in order; the first that exists is used. */
 export interface TokenizerPaths {
@@ -21,10 +28,15 @@ export interface TokenizerPaths {
   named?: string;
 }
 
+/** Actions to ids and back; `type` as `data.fastModelTokenizer` has it. */
+export type ActionTokens =
+  | { type: "fast"; codec: FastActionTokenizer }
+  | { type: "binning"; codec: ActionCodec };
+
 export interface Tokenizers {
   text: TextTokenizer;
   /** Absent where the model type needs none. */
-  fast?: FastActionTokenizer;
+  actions?: ActionTokens;
   /** The same as files, by path relative to a tokenizer folder. */
   files: ReadonlyMap<string, Uint8Array | string>;
 }
@@ -40,23 +52,34 @@ export function tokenizerPaths(dir: string): TokenizerPaths {
 }
 
 /**
- * Load what `model` needs.
+ * Load what a configuration needs.
  * @throws InsulaError `data/no-tokenizer` listing where it was looked for; the tokenizers' own errors; `hub/…` for a
  *   repository that cannot be had.
  */
-export async function loadTokenizers(paths: TokenizerPaths, model: ModelConfig): Promise<Tokenizers> {
+export async function loadTokenizers(
+  paths: TokenizerPaths,
+  { model, data }: Pick<RunConfig, "model" | "data">,
+): Promise<Tokenizers> {
   const textPath = firstOf("text tokenizer", paths.text);
   const text = await loadTextTokenizer(textPath);
-  const textFile = [`text/tokenizer${extname(textPath)}`, await readFile(textPath)] as const;
-  const type = configModelType(model);
-  if (type === "pi0" || type === "pi05") return { text, files: new Map([textFile]) };
-  const fast = await loadFast(paths);
   const files = new Map<string, Uint8Array | string>([
-    textFile,
-    ["fast/tokenizer.json", JSON.stringify(fast.files.tokenizer)],
-    ["fast/processor_config.json", JSON.stringify(fast.files.config)],
+    [`text/tokenizer${extname(textPath)}`, await readFile(textPath)],
   ]);
-  return { text, fast, files };
+  if (!hasActionTokens(model)) return { text, files };
+  const { fastModelTokenizer: tokenizer } = data;
+  if (tokenizer.type === "binning") {
+    return { text, actions: { type: "binning", codec: makeBinCodec(tokenizer.bins) }, files };
+  }
+  const fast = await loadFast(paths);
+  files.set("fast/tokenizer.json", JSON.stringify(fast.files.tokenizer));
+  files.set("fast/processor_config.json", JSON.stringify(fast.files.config));
+  return { text, actions: { type: "fast", codec: fast }, files };
+}
+
+/** Whether the model type writes actions as tokens. */
+export function hasActionTokens(model: ModelConfig): boolean {
+  const type = configModelType(model);
+  return type === "pi0_fast" || type === "pi05_ki";
 }
 
 /** Given files win over what the configuration names. */
@@ -77,20 +100,20 @@ async function loadFast({ fast, named }: TokenizerPaths): Promise<FastActionToke
 }
 
 /**
- * Whether FAST ids may take rows of text ids: with PaliGemma's own tokenizer, whose rarely used tail they take in
+ * Whether action ids may take rows of text ids: with PaliGemma's own tokenizer, whose rarely used tail they take in
  * released checkpoints (openpi `models/tokenizer.py`), and with no other.
  */
 export function overlapAllowed({ text }: Tokenizers): boolean {
   return text.vocabSize === PALIGEMMA_VOCAB_SIZE;
 }
 
-/** Rows of the embedding: `model.vocabSize`, and more where text ids, skipped ids and FAST ids need more. */
+/** Rows of the embedding: `model.vocabSize`, and more where text ids, skipped ids and action ids need more. */
 export function vocabularyRows(tokenizers: Tokenizers, model: ModelConfig): number {
-  const { text, fast } = tokenizers;
+  const { text, actions } = tokenizers;
   return resolveVocabulary({
     textVocabSize: text.vocabSize,
-    fastVocabSize: fast?.vocabSize ?? 0,
-    fastSkipTokens: fast ? model.fastSkipTokens : 0,
+    fastVocabSize: actions?.codec.vocabSize ?? 0,
+    fastSkipTokens: actions ? model.fastSkipTokens : 0,
     minRows: model.vocabSize,
     allowOverlap: overlapAllowed(tokenizers),
   }).vocabSize;
