@@ -20,6 +20,9 @@ export {
   type FittedFastTokenizer,
   fitFastTokenizer,
 } from "./fit.js";
+export type { FsqConfig } from "./fsq/config.js";
+export { FsqActionTokenizer, type FsqFiles } from "./fsq/fsq-action-tokenizer.js";
+export { type FsqParams, fsqParamShapes } from "./fsq/params.js";
 export type { ActionRowsOptions } from "./prompt/action-rows.js";
 export {
   type BinningFailure,
@@ -29,6 +32,7 @@ export {
 export { cleanFastPrompt, cleanPrompt, type StateVector, stateBin, stateText } from "./prompt/clean.js";
 export type { CodedSequenceOptions } from "./prompt/coded-sequence.js";
 export { type ExtractFailure, FASTTokenizer, type FASTTokenizerOptions } from "./prompt/fast-tokenizer.js";
+export { FSQTokenizer, type FSQTokenizerOptions, type FsqFailure } from "./prompt/fsq-tokenizer.js";
 export { PaligemmaTokenizer, type PaligemmaTokenizerOptions } from "./prompt/paligemma-tokenizer.js";
 export type {
   OverflowOptions,
