@@ -1,18 +1,20 @@
 /** @file Which action tokenizer a run uses, and training with each kind. */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeDroidExample } from "@insula/droid-policy";
-import { type FastActionTokenizer, fitFastTokenizer } from "@insula/fast-tokenizer";
+import { type FastActionTokenizer, fitFastTokenizer, fsqParamShapes } from "@insula/fast-tokenizer";
 import { saveFastTokenizer } from "@insula/fast-tokenizer/node";
 import { openLeRobotDataset } from "@insula/lerobot-dataset";
-import type { NdArray } from "@insula/model-types";
+import { type NdArray, sizeOf } from "@insula/model-types";
+import { writeSafetensors } from "@insula/safetensors";
 import { ensureSampleData, type SampleDataPaths } from "@insula/sample-data";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { parseOverrides } from "../src/configs/overrides.js";
 import { getConfig } from "../src/configs/registry.js";
 import { resolveConfig } from "../src/configs/resolve.js";
 import type { RunConfig } from "../src/configs/types.js";
+import { fsqFiles, loadFsq } from "../src/data/fsq-files.js";
 import { findData } from "../src/data/source.js";
 import { loadTokenizers, type Tokenizers } from "../src/data/tokenizers.js";
 import { openTrainData } from "../src/data/train-data.js";
@@ -20,6 +22,7 @@ import { loadPolicy } from "../src/infer/load-policy.js";
 import type { TokenAudit } from "../src/inspect/token-audit.js";
 import { readMetrics } from "../src/metrics/jsonl.js";
 import { runCli } from "../src/program.js";
+import { makeRng } from "../src/rng.js";
 
 const base = mkdtempSync(join(tmpdir(), "insula-action-tokenizers-"));
 afterAll(() => rmSync(base, { recursive: true }));
@@ -131,12 +134,16 @@ async function roundTrip(config: RunConfig, tokenizers?: string) {
     const { data: normalised, shape } = actions as NdArray<Float64Array>;
     const clipped = { data: normalised.map((x) => Math.min(Math.max(x, -1), 1)), shape };
     const back = data.pipeline.outputs({ state: state!, actions: tokens! });
-    const best = data.pipeline.unnormalized({ state: state!, actions: clipped });
     const { q01, q99 } = data.stats["actions"]!;
+    const through = (chunk: NdArray) =>
+      (data.pipeline.unnormalized({ state: state!, actions: chunk })["actions"] as NdArray).data;
     return {
+      normalised: { data: normalised, shape },
+      /** A normalised chunk in the robot's units. */
+      through,
       config: data.config,
       /** The recorded actions, as near as −1…1 allows. */
-      clipped: (best["actions"] as NdArray).data as Float64Array,
+      clipped: through(clipped) as Float64Array,
       decoded: (back["actions"] as NdArray).data as Float64Array,
       range: Array.from(q99!, (high, d) => high - q01![d]!),
     };
@@ -233,4 +240,113 @@ test("pi05_ki can write its actions in bins", async () => {
   const run = await insula("train", "debug_pi05_ki", ...quick("ki-bins", ...bins));
   expect(run).toMatchObject({ code: 0, err: "" });
   expect(readMetrics(join(base, "ki-bins", "metrics.jsonl"))[0]!.fast_loss).toBeGreaterThan(0);
+});
+
+const OPENPI_FSQ = join(import.meta.dirname, "fsq-openpi", "checkpoint");
+
+/** A folder of an FSQ tokenizer for the sample data's chunks, with weights of noise. */
+async function noiseFsq(name: string): Promise<string> {
+  const dir = join(base, name);
+  const sizes = { embed_dim: 64, data_dim: 8, data_horizon: 15, num_tokens: 5, num_layers: 1 };
+  const fsq = { ...sizes, target_codebook_size: 256, bound: 2 };
+  const { normal } = makeRng({ seed: 0, purpose: "noise" });
+  const params = new Map(
+    [...fsqParamShapes(fsq)].map(([tensor, shape]) => {
+      const data = normal(new Float32Array(sizeOf(shape))).map((x) => x / Math.sqrt(shape[0] ?? 1));
+      return [tensor, { data, shape }];
+    }),
+  );
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, "config.json"), JSON.stringify(fsq));
+  await writeSafetensors(join(dir, "params.safetensors"), params);
+  return dir;
+}
+
+test("an orbax checkpoint of openpi's is an FSQ tokenizer, by its folder or its step's", async () => {
+  for (const path of [OPENPI_FSQ, join(OPENPI_FSQ, "2000")]) {
+    const fsq = await loadFsq(path);
+    expect(fsq.config).toMatchObject({ embed_dim: 64, data_horizon: 15, num_tokens: 4, mlp_ratio: 2 });
+    const names = [...fsqParamShapes(fsq.config).keys()].sort();
+    const params = fsq.files.params as Map<string, NdArray>;
+    // Every tensor holds its place among the names.
+    for (const [i, name] of names.entries())
+      expect([name, params.get(name)!.data[0]]).toEqual([name, i / 64]);
+  }
+  const copy = join(base, "copy");
+  mkdirSync(copy);
+  for (const [name, bytes] of fsqFiles(await loadFsq(OPENPI_FSQ))) writeFileSync(join(copy, name), bytes);
+  const ids = [3, 1, 4, 255];
+  expect((await loadFsq(copy)).decode(ids)).toEqual((await loadFsq(OPENPI_FSQ)).decode(ids));
+});
+
+test("without FSQ's files it is said how to get them", async () => {
+  const text = (tokenizers?: string, ...set: string[]) =>
+    tokenizersOf(resolve("paligemma_vq_droid", "tiny", ...set), tokenizers);
+  await expect(text()).rejects.toMatchInlineSnapshot(
+    `[InsulaError: data.fastModelTokenizer.path: gs://openpi-assets/tokenizers/droid_fsq_tokenizer: cloud addresses are not fetched. Download it and name the folder; or put the tokenizer into fsq/ of a --tokenizers folder]`,
+  );
+  await expect(text(undefined, "data.fastModelTokenizer.path=null")).rejects.toMatchInlineSnapshot(
+    `[InsulaError: data.fastModelTokenizer.path: expected a folder, found null; or put the tokenizer into fsq/ of a --tokenizers folder]`,
+  );
+  await expect(text(undefined, "data.fastModelTokenizer.path=nowhere")).rejects.toMatchInlineSnapshot(
+    `[InsulaError: data.fastModelTokenizer.path: nowhere: no FSQ tokenizer: expected config.json and params.safetensors, or openpi's <step>/config and <step>/params; or put the tokenizer into fsq/ of a --tokenizers folder]`,
+  );
+  mkdirSync(join(base, "no-fsq", "fsq"), { recursive: true });
+  cpSync(sample.textTokenizerPath, join(base, "no-fsq", "text", "tokenizer.json"));
+  await expect(text(join(base, "no-fsq"))).rejects.toMatchObject({
+    code: "data/no-tokenizer",
+    message: `${join(base, "no-fsq", "fsq")}: no FSQ tokenizer: expected config.json and params.safetensors, or openpi's <step>/config and <step>/params`,
+  });
+  const other = await noiseFsq("broken");
+  writeFileSync(join(other, "config.json"), "{");
+  await expect(loadFsq(other)).rejects.toThrow(/^.*config\.json: cannot read it as JSON: /);
+});
+
+test("paligemma_vq_droid: two steps, resumed to four, equal to four; evaluated, served and inspected", {
+  timeout: 120_000,
+}, async () => {
+  const dir = await noiseFsq("fsq");
+  const set = ["--set", `data.fastModelTokenizer.path=${dir}`];
+  const train = (run: string, ...more: string[]) =>
+    insula("train", "paligemma_vq_droid", ...quick(run, ...set, ...more));
+  expect(await train("vq", "--num-steps", "2")).toMatchObject({ code: 0, err: "" });
+  expect(await train("vq", "--num-steps", "4", "--resume")).toMatchObject({ code: 0, err: "" });
+  expect(await train("vq-four", "--num-steps", "4")).toMatchObject({ code: 0, err: "" });
+  const losses = (run: string) => readMetrics(join(base, run, "metrics.jsonl")).map((row) => row.fast_loss);
+  expect(losses("vq")).toEqual(losses("vq-four"));
+  expect(losses("vq")).toHaveLength(4);
+
+  const named = resolve("paligemma_vq_droid", "tiny", `data.fastModelTokenizer.path=${dir}`);
+  const [fsq, data] = [await loadFsq(dir), await roundTrip(named)];
+  // The sequence holds the ids of the normalised chunk: what they mean is what the run's outputs say.
+  expect(data.decoded).toEqual(data.through(fsq.decode(fsq.encode(data.normalised)).actions));
+
+  const audit = await insula(
+    ...["inspect", "tokens", "paligemma_vq_droid", "--size", "tiny", "--dataset", sample.datasetDir],
+    ...["--samples", "3", "--json", ...set],
+  );
+  const { example } = JSON.parse(audit.out) as TokenAudit;
+  const ids = example!.tokens.filter((row) => row.kind === "fsq");
+  expect(ids.map((row) => row.piece.split(": ")[1])).toEqual([
+    "1 of 5",
+    "2 of 5",
+    "3 of 5",
+    "4 of 5",
+    "5 of 5",
+  ]);
+
+  // A checkpoint carries its tokenizer.
+  rmSync(dir, { recursive: true });
+  const checkpoint = join(base, "vq", "checkpoints", "4");
+  expect(readdirSync(join(checkpoint, "tokenizers", "fsq")).sort()).toEqual([
+    "config.json",
+    "params.safetensors",
+  ]);
+  const evaluated = await insula("evaluate", "--checkpoint", checkpoint, "--stride", "60", "--json");
+  expect(evaluated).toMatchObject({ code: 0, err: "" });
+  expect(JSON.parse(evaluated.out).trained).toHaveLength(8);
+  const { policy } = await loadPolicy({ checkpoint, backend: { device: "cpu" } });
+  const { actions } = await policy.infer(makeDroidExample({ seed: 1 }));
+  await policy.release();
+  expect((actions as NdArray).shape).toEqual([15, 8]);
 });

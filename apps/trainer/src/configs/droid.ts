@@ -66,6 +66,14 @@ export const DROID_CONFIGS: readonly TrainConfig[] = [
     data: { ...droid, fastModelTokenizer: { type: "fast", path: "KarlP/fast_droid_specialist" } },
   }),
   defineConfig({
+    name: "paligemma_vq_droid",
+    model: { pi0Fast: true, actionDim: 8, actionHorizon: 15 },
+    data: {
+      ...droid,
+      fastModelTokenizer: { type: "fsq", path: "gs://openpi-assets/tokenizers/droid_fsq_tokenizer" },
+    },
+  }),
+  defineConfig({
     name: "paligemma_diffusion_droid",
     model: { actionDim: 8, actionHorizon: 10 },
     data: droid,

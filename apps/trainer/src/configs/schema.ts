@@ -149,6 +149,7 @@ const mixtureEntry = z.strictObject({
 const fastModelTokenizer = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("fast"), path: z.string().min(1).nullable() }),
   z.strictObject({ type: z.literal("binning"), bins: z.int().min(2) }),
+  z.strictObject({ type: z.literal("fsq"), path: z.string().min(1).nullable() }),
 ]);
 
 const runConfig: z.ZodType<RunConfig> = z.strictObject({

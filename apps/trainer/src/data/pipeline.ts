@@ -5,6 +5,7 @@
 import {
   BinningTokenizer,
   FASTTokenizer,
+  FSQTokenizer,
   type OverflowOptions,
   PaligemmaTokenizer,
 } from "@insula/fast-tokenizer";
@@ -119,6 +120,9 @@ export function sequenceTokenizers(
   if (actions.type === "binning") {
     const bins = actions.codec.vocabSize;
     return { fastTokenizer: new BinningTokenizer(maxTokenLen, { ...shared, bins }) };
+  }
+  if (actions.type === "fsq") {
+    return { fastTokenizer: new FSQTokenizer(maxTokenLen, { ...shared, fsq: actions.codec }) };
   }
   const promptFormat = configModelType(model) === "pi05_ki" ? model.promptFormat : "fast";
   const fast = actions.codec;

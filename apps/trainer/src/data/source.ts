@@ -75,7 +75,7 @@ function ownMixture(mixture: readonly MixtureEntry[]): string {
 }
 
 /**
- * Find dataset and tokenizers: `--tokenizers`, else at sizes that are trained from scratch the embedded ones. A FAST
+ * Find dataset and tokenizers: `--tokenizers`, else at sizes that are trained from scratch the embedded ones. An action
  * tokenizer that the configuration names is used where `--tokenizers` has none.
  * @throws InsulaError `data/no-tokenizer` at size full without a folder, and as {@link findDataset}.
  */
@@ -102,10 +102,11 @@ export async function findData(
     return { datasetDir: dir, datasetDirs: dirs, tokenizers: paths, notes };
   }
   const { textTokenizerPath, fastTokenizerDir } = await sampleData(log);
-  if (named !== undefined) notes.push(`FAST tokenizer ${named}`);
+  if (named !== undefined) notes.push(`action tokenizer ${named}`);
   else if (!embedded) notes.push("embedded tokenizers (--tokenizers DIR uses yours)");
   const paths = {
     text: [textTokenizerPath],
+    fsq: [],
     ...(named === undefined ? { fast: [fastTokenizerDir] } : { fast: [], named }),
   };
   return { datasetDir: dir, datasetDirs: dirs, tokenizers: paths, notes };
@@ -115,10 +116,11 @@ export async function findData(
 const needsFastFiles = ({ data, model }: RunConfig): boolean =>
   hasActionTokens(model) && data.fastModelTokenizer.type === "fast";
 
-/** The folder or repository of the FAST tokenizer that the configuration names, where its model has one. */
+/** The folder or repository of the action tokenizer that the configuration names, where its model has one. */
 function namedTokenizer({ data, model }: RunConfig): string | undefined {
   const { fastModelTokenizer: tokenizer } = data;
-  return hasActionTokens(model) && tokenizer.type === "fast" ? (tokenizer.path ?? undefined) : undefined;
+  if (!hasActionTokens(model) || tokenizer.type === "binning") return undefined;
+  return tokenizer.path ?? undefined;
 }
 
 /** The embedded data; generated into the user's cache the first time. */

@@ -3,6 +3,7 @@
  *
  *     <dir>/text/tokenizer.model | tokenizer.json   SentencePiece, Hugging Face or byte-level text tokenizer
  *     <dir>/fast/tokenizer.json, processor_config.json   FAST, for configurations that have it
+ *     <dir>/fsq/config.json, params.safetensors   FSQ, likewise
  */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -10,6 +11,7 @@ import { extname, join } from "node:path";
 import {
   type ActionCodec,
   type FastActionTokenizer,
+  type FsqActionTokenizer,
   makeBinCodec,
   resolveVocabulary,
   type TextTokenizer,
@@ -17,6 +19,7 @@ import {
 import { loadFastTokenizer, loadTextTokenizer } from "@insula/fast-tokenizer/node";
 import { configModelType, InsulaError, type ModelConfig, PALIGEMMA_VOCAB_SIZE } from "@insula/model-types";
 import type { RunConfig } from "../configs/types.js";
+import { fsqFiles, loadFsq } from "./fsq-files.js";
 
 /** Where to look, in order; the first that exists is used. */
 export interface TokenizerPaths {
@@ -24,14 +27,17 @@ export interface TokenizerPaths {
   text: readonly string[];
   /** Folders of FAST's two files. */
   fast: readonly string[];
-  /** The FAST tokenizer that the configuration names, folder or Hugging Face repository: where there is none of these. */
+  /** Folders of an FSQ tokenizer. */
+  fsq: readonly string[];
+  /** The tokenizer that the configuration names, folder or Hugging Face repository: where there is none of these. */
   named?: string;
 }
 
 /** Actions to ids and back; `type` as `data.fastModelTokenizer` has it. */
 export type ActionTokens =
   | { type: "fast"; codec: FastActionTokenizer }
-  | { type: "binning"; codec: ActionCodec };
+  | { type: "binning"; codec: ActionCodec }
+  | { type: "fsq"; codec: FsqActionTokenizer };
 
 export interface Tokenizers {
   text: TextTokenizer;
@@ -48,6 +54,7 @@ export function tokenizerPaths(dir: string): TokenizerPaths {
       join(dir, p),
     ),
     fast: ["fast", "fast_plus"].map((p) => join(dir, p)),
+    fsq: [join(dir, "fsq")],
   };
 }
 
@@ -70,7 +77,12 @@ export async function loadTokenizers(
   if (tokenizer.type === "binning") {
     return { text, actions: { type: "binning", codec: makeBinCodec(tokenizer.bins) }, files };
   }
-  const fast = await loadFast(paths);
+  if (tokenizer.type === "fsq") {
+    const fsq = await givenOrNamed(paths, "fsq", loadFsq);
+    for (const [name, bytes] of fsqFiles(fsq)) files.set(`fsq/${name}`, bytes);
+    return { text, actions: { type: "fsq", codec: fsq }, files };
+  }
+  const fast = await givenOrNamed(paths, "fast", loadFastTokenizer);
   files.set("fast/tokenizer.json", JSON.stringify(fast.files.tokenizer));
   files.set("fast/processor_config.json", JSON.stringify(fast.files.config));
   return { text, actions: { type: "fast", codec: fast }, files };
@@ -82,20 +94,32 @@ export function hasActionTokens(model: ModelConfig): boolean {
   return type === "pi0_fast" || type === "pi05_ki";
 }
 
-/** Given files win over what the configuration names. */
-async function loadFast({ fast, named }: TokenizerPaths): Promise<FastActionTokenizer> {
-  if (named === undefined || fast.some((path) => existsSync(path))) {
-    return loadFastTokenizer(firstOf("FAST tokenizer", fast));
+/** Given folders win over what the configuration names. */
+async function givenOrNamed<T>(
+  paths: TokenizerPaths,
+  type: "fast" | "fsq",
+  load: (source: string) => Promise<T>,
+): Promise<T> {
+  const { named, [type]: given } = paths;
+  const refuse = (code: string, message: string, cause?: Error) =>
+    new InsulaError(
+      code,
+      `data.fastModelTokenizer.path: ${message}; or put the tokenizer into ${type}/ of a --tokenizers folder`,
+      { cause },
+    );
+  if (named === undefined && given.length === 0)
+    throw refuse("data/no-tokenizer", "expected a folder, found null");
+  if (named === undefined || given.some((path) => existsSync(path))) {
+    return load(firstOf(`${type.toUpperCase()} tokenizer`, given));
+  }
+  if (/^\w+:\/\//.test(named) && !named.startsWith("hf://")) {
+    const remedy = "cloud addresses are not fetched. Download it and name the folder";
+    throw refuse("data/no-tokenizer", `${named}: ${remedy}`);
   }
   try {
-    return await loadFastTokenizer(named);
+    return await load(named);
   } catch (error) {
-    if (!(error instanceof InsulaError)) throw error;
-    throw new InsulaError(
-      error.code,
-      `data.fastModelTokenizer.path: ${error.message}; or put the tokenizer into fast/ of a --tokenizers folder`,
-      { cause: error },
-    );
+    throw error instanceof InsulaError ? refuse(error.code, error.message, error) : error;
   }
 }
 

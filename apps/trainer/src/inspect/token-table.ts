@@ -74,7 +74,21 @@ function specialName(text: TextTokenizer, id: number): string | undefined {
 
 /** Called with one action id after the other, says what each holds. */
 function meaningOf(actions: ActionTokens, dim: number): (id: number) => string {
-  return actions.type === "fast" ? actionDecoder(actions.codec, dim) : binDecoder(actions.codec, dim);
+  switch (actions.type) {
+    case "fast":
+      return actionDecoder(actions.codec, dim);
+    case "binning":
+      return binDecoder(actions.codec, dim);
+    case "fsq":
+      // An id means something only together with the others.
+      return placeOf(actions.codec.config.num_tokens);
+  }
+}
+
+/** `2 of 16` */
+function placeOf(count: number): (id: number) => string {
+  let at = 0;
+  return () => `${++at} of ${count}`;
 }
 
 /** `t0 d3: -0.5` is step 0 of dimension 3. */
