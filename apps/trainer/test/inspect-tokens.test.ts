@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { FastActionTokenizer } from "@insula/fast-tokenizer";
 import { openLeRobotDataset } from "@insula/lerobot-dataset";
 import { InsulaError, type NdArray } from "@insula/model-types";
 import { ensureSampleData } from "@insula/sample-data";
@@ -11,6 +12,7 @@ import { getConfig } from "../src/configs/registry.js";
 import { resolveConfig } from "../src/configs/resolve.js";
 import { makePipeline } from "../src/data/pipeline.js";
 import { findData } from "../src/data/source.js";
+import type { Tokenizers } from "../src/data/tokenizers.js";
 import { trainSample } from "../src/data/train-data.js";
 import {
   count,
@@ -30,6 +32,11 @@ import { runCli } from "../src/program.js";
 const base = mkdtempSync(join(tmpdir(), "insula-inspect-"));
 afterAll(() => rmSync(base, { recursive: true }));
 beforeAll(() => ensureSampleData());
+
+function fastOf({ actions }: Tokenizers): FastActionTokenizer {
+  if (actions?.type !== "fast") throw new Error(`expected FAST, found ${actions?.type}`);
+  return actions.codec;
+}
 
 async function insula(...args: string[]) {
   const lines = { out: [] as string[], err: [] as string[] };
@@ -123,7 +130,7 @@ describeShared("real DROID episodes", () => {
       expect(await maxFastTargets(source)).toBe(audit.maxFastTargets);
 
       // Errors of the first joint, by hand: half the quantile range per normalised unit.
-      const fast = source.tokenizers.fast!;
+      const fast = fastOf(source.tokenizers);
       const { q01, q99 } = source.stats["actions"]!;
       let [sum, n, max] = [0, 0, 0];
       for (const { actions } of frames) {
@@ -163,7 +170,7 @@ describeShared("real DROID episodes", () => {
 
   test("coefficients of the token table are the chunk's", async () => {
     await withSource({ dataset: dataset("droid_subset_v30") }, async (source) => {
-      const fast = source.tokenizers.fast!;
+      const fast = fastOf(source.tokenizers);
       for (const { actions } of await all(tokenizedFrames(source, 8))) {
         const decode = actionDecoder(fast, 8);
         const spelt = [...fast.encode(actions)].flatMap((id) => {

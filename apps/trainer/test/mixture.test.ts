@@ -1,11 +1,12 @@
 /** @file What a run trains on: several datasets by weight, filtered frames, another frame rate. */
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { openLeRobotDataset } from "@insula/lerobot-dataset";
 import { ensureSampleData } from "@insula/sample-data";
 import { readNormStats } from "@insula/transforms/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { configFrom } from "../src/commands/options.js";
 import { getConfig } from "../src/configs/registry.js";
 import { resolveConfig } from "../src/configs/resolve.js";
 import type { DataConfig, RunConfig } from "../src/configs/types.js";
@@ -227,4 +228,26 @@ test("what does not fit is said", async () => {
   );
   const other = config({ mixture: [{ ...entry, robot: "libero" }] });
   await expect(openMembers(other, [dataset])).rejects.toThrow("robot 'libero' has 7 action dims");
+});
+
+test("a configuration that names a mixture says how to give the datasets; --dataset replaces it", async () => {
+  const told: string[] = [];
+  const words = ["train", "pi05_droid_jointpos_polaris", "--log-dir", join(base, "polaris")];
+  const code = await runCli([...words, "--size", "tiny"], { out: () => {}, err: (l) => told.push(l) });
+  expect({ code, told }).toEqual({
+    code: 1,
+    told: [
+      `error: data.mixture[0]: no LeRobot dataset 'droid': looked for meta/info.json in ${resolve("droid")}; ` +
+        "give --dataset DIR, or owner/name on the Hugging Face hub; or name each by " +
+        `--set 'data.mixture=[{"repoId":"DIR","weight":0.9},{"repoId":"DIR","weight":0.1}]' [data/no-dataset]`,
+    ],
+  });
+  const declared = await configFrom("pi05_droid_jointpos_polaris", { set: [] });
+  expect(declared).toMatchObject({ size: "full", data: { repoId: null } });
+  expect(declared.data.mixture!.map((entry) => entry.weight)).toEqual([0.9, 0.1]);
+  const alone = await configFrom("pi05_droid_jointpos_polaris", { dataset, set: [] });
+  expect(alone.data).toMatchObject({ repoId: dataset, mixture: null });
+  await expect(
+    configFrom("debug_pi05_ki", { dataset, set: [`data.mixture=[{"repoId":"a","weight":1}]`] }),
+  ).rejects.toThrow("expected no data.repoId (or --dataset) beside it");
 });

@@ -5,9 +5,14 @@ import { loadConfig } from "../configs/file.js";
 import { parseOverrides } from "../configs/overrides.js";
 import { listConfigs } from "../configs/registry.js";
 import { resolveConfig } from "../configs/resolve.js";
+import type { DataConfig } from "../configs/types.js";
 import { table } from "../table.js";
 import { collect, type Install } from "./command.js";
 import { resolveFrom } from "./options.js";
+
+/** What is trained on when no `--dataset` is given. */
+const dataNames = ({ repoId, mixture }: DataConfig): string =>
+  mixture?.map((entry) => entry.repoId).join(" + ") ?? repoId ?? "embedded sample data";
 
 export const installConfigs: Install = (program, io) => {
   const configs = program.command("configs").description("the named training configurations");
@@ -23,7 +28,7 @@ export const installConfigs: Install = (program, io) => {
           `${model.actionDim}/${model.actionHorizon}/${model.maxTokenLen}`,
           data.robot,
           `${run.numTrainSteps} x ${run.batchSize}`,
-          data.repoId ?? "embedded sample data",
+          dataNames(data),
         ];
       });
       io.out(table(["name", "model", "dim/horizon/tokens", "robot", "steps x batch", "data"], rows));

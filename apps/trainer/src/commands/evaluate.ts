@@ -96,7 +96,7 @@ export async function evaluateCheckpoint(options: EvaluateCommandOptions, io: Io
   });
   const spec = robotSpec(saved.data.robot);
   const stats = await readNormStats(join(checkpoint, "assets", saved.data.assetId));
-  const tokenizers = await loadTokenizers(tokenizerPaths(tokenizerDir), saved.model);
+  const tokenizers = await loadTokenizers(tokenizerPaths(tokenizerDir), saved);
   const dataset = await openDataset(source.datasetDir, saved.data, spec, {
     cameras: [...spec.cameraColumns],
   });

@@ -81,7 +81,8 @@ export async function configFrom(argument: string | undefined, options: ConfigOp
   // Kept in the configuration, so that a resumed or evaluated run finds its data again.
   if (options.dataset !== undefined) {
     const { dataset } = options;
-    given["data"] = { repoId: isDatasetRepo(dataset) ? dataset : resolve(dataset) };
+    // Instead of a mixture that the configuration names; one that is set beside it is an error.
+    given["data"] = { repoId: isDatasetRepo(dataset) ? dataset : resolve(dataset), mixture: null };
   }
   const overrides = mergeOverrides(given, parseOverrides(options.set)) as Overrides;
   const sampleData =

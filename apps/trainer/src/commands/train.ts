@@ -54,7 +54,7 @@ export const installTrain: Install = (program, io) => {
     .option("--resume", "continue the run in that folder", false)
     .option("--overwrite", "delete the run in that folder first", false)
     .option("--threads <n>", "threads of ONNX Runtime (default: one per core)", positiveInt)
-    .option("--tokenizers <dir>", "folder with text/ and fast/ tokenizers (default: embedded)")
+    .option("--tokenizers <dir>", "folder with text/ and fast/ (or fsq/) tokenizers (default: embedded)")
     .option("--strict", "refuse samples whose tokens do not fit instead of cutting them", false)
     .option("--plan-only", "print the plan and stop (also --dry-run)", false)
     .option("--no-cache", "do not keep optimised graphs in the user's cache folder")

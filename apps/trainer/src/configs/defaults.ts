@@ -82,6 +82,7 @@ export function defineConfig(declared: Declared): TrainConfig {
       heldOut: 0.125,
       filter: null,
       fps: null,
+      fastModelTokenizer: { type: "fast", path: null },
       mixture: null,
       ...data,
     },

@@ -3,13 +3,16 @@
  * `pi05_droid_ki` is π0.5 trained with knowledge insulation (arXiv:2505.23705).
  */
 import { defineConfig } from "./defaults.js";
-import type { DataConfig, TrainConfig } from "./types.js";
+import type { DataConfig, FastModelTokenizer, TrainConfig } from "./types.js";
 
 const droid: Partial<DataConfig> & Pick<DataConfig, "robot" | "assetId"> = {
   robot: "droid",
   assetId: "droid",
   promptFromTask: true,
 };
+
+/** Upstream's resolution. */
+const BINS: FastModelTokenizer = { type: "binning", bins: 256 };
 
 /** Fine-tuning on all of DROID: 100k steps of 256 samples, joint positions as differences to the state. */
 const fullFinetune = {
@@ -47,14 +50,39 @@ export const DROID_CONFIGS: readonly TrainConfig[] = [
   }),
   // RoboArena's comparison of action representations (openpi `misc/roboarena_config.py`).
   defineConfig({
+    name: "paligemma_binning_droid",
+    model: { pi0Fast: true, actionDim: 8, actionHorizon: 15, maxTokenLen: 400 },
+    data: { ...droid, fastModelTokenizer: BINS },
+  }),
+  defineConfig({
     name: "paligemma_fast_droid",
     model: { pi0Fast: true, actionDim: 8, actionHorizon: 15 },
     data: droid,
   }),
   defineConfig({
+    name: "paligemma_fast_specialist_droid",
+    model: { pi0Fast: true, actionDim: 8, actionHorizon: 15 },
+    // Fitted on DROID alone, where FAST+ was on many robots.
+    data: { ...droid, fastModelTokenizer: { type: "fast", path: "KarlP/fast_droid_specialist" } },
+  }),
+  defineConfig({
+    name: "paligemma_vq_droid",
+    model: { pi0Fast: true, actionDim: 8, actionHorizon: 15 },
+    data: {
+      ...droid,
+      fastModelTokenizer: { type: "fsq", path: "gs://openpi-assets/tokenizers/droid_fsq_tokenizer" },
+    },
+  }),
+  defineConfig({
     name: "paligemma_diffusion_droid",
     model: { actionDim: 8, actionHorizon: 10 },
     data: droid,
+  }),
+  // PolaRiS's, which openpi cannot train (`misc/polaris_config.py`).
+  defineConfig({
+    name: "paligemma_binning_droid_jointpos",
+    model: { pi0Fast: true, actionDim: 8, actionHorizon: 15, maxTokenLen: 600 },
+    data: { ...droid, fastModelTokenizer: BINS, deltaActions: [7, -1] },
   }),
   defineConfig({ name: "pi05_droid", model: { pi05: true, actionHorizon: 15 }, data: droid }),
   defineConfig({

@@ -4,6 +4,7 @@ import { ALOHA_CONFIGS } from "./aloha.js";
 import { DEBUG_CONFIGS } from "./debug.js";
 import { DROID_CONFIGS } from "./droid.js";
 import { LIBERO_CONFIGS } from "./libero.js";
+import { POLARIS_CONFIGS } from "./polaris.js";
 import type { TrainConfig } from "./types.js";
 
 /** What `insula train` alone trains. */
@@ -23,6 +24,7 @@ export function registerConfigs(configs: readonly TrainConfig[]): Map<string, Tr
 
 const CONFIGS: ReadonlyMap<string, TrainConfig> = registerConfigs([
   ...DROID_CONFIGS,
+  ...POLARIS_CONFIGS,
   ...LIBERO_CONFIGS,
   ...ALOHA_CONFIGS,
   ...DEBUG_CONFIGS,

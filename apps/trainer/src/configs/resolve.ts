@@ -110,13 +110,14 @@ function modelConfig(declared: TrainConfig["model"], size: ModelSize, overrides:
 const ADAPTERS = { rank: 0, alpha: 0, rslora: false, initB: "zeros", targets: [] };
 const LORA = { attn: ADAPTERS, ffn: ADAPTERS };
 
-/** Field names for suggestions: of a schedule of every kind, of adapters that may be absent. */
+/** Field names for suggestions: of a schedule and an action tokenizer of every kind, of adapters that may be absent. */
 function reference(config: RunConfig): object {
   const { vlm, expert } = config.model;
   const model = { ...config.model, vlm: { ...vlm, lora: LORA }, expert: { ...expert, lora: LORA } };
   return {
     ...config,
     model,
+    data: { ...config.data, fastModelTokenizer: { type: "fast", path: null, bins: 0 } },
     lrSchedule: { lr: 0, timescale: 0, ...scaledSchedule(0, 1), ...config.lrSchedule },
   };
 }

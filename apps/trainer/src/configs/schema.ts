@@ -1,6 +1,6 @@
 /** @file The check of a filled-in configuration: strict, so that a misspelt field is an error, not a silence. */
 import { partOptions, TRAIN_PARTS } from "@insula/ki-model";
-import { closestMatch, InsulaError, MODEL_SIZES } from "@insula/model-types";
+import { closestMatch, configModelType, InsulaError, MODEL_SIZES } from "@insula/model-types";
 import { type Device, parseDevice } from "@insula/ort-session";
 import { z } from "zod";
 import { DEFAULT_CUDA, DEFAULT_VALIDATION } from "./defaults.js";
@@ -146,6 +146,12 @@ const mixtureEntry = z.strictObject({
   filter: filter.nullish(),
 });
 
+const fastModelTokenizer = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("fast"), path: z.string().min(1).nullable() }),
+  z.strictObject({ type: z.literal("binning"), bins: z.int().min(2) }),
+  z.strictObject({ type: z.literal("fsq"), path: z.string().min(1).nullable() }),
+]);
+
 const runConfig: z.ZodType<RunConfig> = z.strictObject({
   name: z.string().min(1),
   size: z.enum(MODEL_SIZES),
@@ -165,6 +171,8 @@ const runConfig: z.ZodType<RunConfig> = z.strictObject({
     heldOut: share,
     filter: filter.nullable().default(null),
     fps: z.number().positive().nullable().default(null),
+    // Checkpoints without it were trained with FAST.
+    fastModelTokenizer: fastModelTokenizer.default({ type: "fast", path: null }),
     mixture: z.array(mixtureEntry).min(1).nullable().default(null),
   }),
   optimizer: z.strictObject({
@@ -257,6 +265,7 @@ function checkTogether(config: RunConfig): RunConfig {
       `config: data.mixture: expected no data.repoId (or --dataset) beside it, found '${config.data.repoId}'`,
     );
   }
+  checkActionTokens(config);
   const { only } = partOptions(model, config.train);
   const { metric } = config.validation;
   if (only && metric === (only === "action" ? "fast_loss" : "action_loss")) {
@@ -274,6 +283,32 @@ function checkTogether(config: RunConfig): RunConfig {
   if (model.pi0Fast && flowDraws > 1)
     throw refuse("flowDraws", "1 for pi0_fast, which has no expert", flowDraws);
   return config;
+}
+
+/** Tokens that pi0_fast generates at most, less those around the actions. */
+const MAX_ACTION_TOKENS = 240;
+
+/** Whether the model can have the action tokenizer, and say a chunk in it. */
+function checkActionTokens({ model, data }: RunConfig): void {
+  const { fastModelTokenizer: tokenizer } = data;
+  if (tokenizer.type === "fast") return;
+  const refuse = (message: string) =>
+    new InsulaError(
+      "config/field",
+      `config: data.fastModelTokenizer.type: ${message}, found "${tokenizer.type}"`,
+    );
+  const type = configModelType(model);
+  if (type === "pi0" || type === "pi05") throw refuse(`expected "fast", as ${type} has no action tokens`);
+  if (type === "pi05_ki" && model.promptFormat === "pi05") {
+    throw refuse('expected "fast" with model.promptFormat "pi05"');
+  }
+  const numbers = model.actionHorizon * model.actionDim;
+  if (type === "pi0_fast" && tokenizer.type === "binning" && numbers > MAX_ACTION_TOKENS) {
+    throw refuse(
+      `expected "fast" or a smaller chunk: ${model.actionHorizon} · ${model.actionDim} = ${numbers} tokens of ` +
+        `actions, at most ${MAX_ACTION_TOKENS} can be generated`,
+    );
+  }
 }
 
 /** The error for a field that does not exist, with the closest of `known`. */

@@ -52,12 +52,25 @@ export interface DataConfig {
    * chunks and filters count frames of this rate.
    */
   fps: number | null;
+  /** What turns actions into tokens, for pi0_fast and pi05_ki. */
+  fastModelTokenizer: FastModelTokenizer;
   /**
    * Several datasets instead of `repoId`, drawn by weight. All count towards the statistics by their weights; validation
    * and evaluation use the first.
    */
   mixture: MixtureEntry[] | null;
 }
+
+/**
+ * An action tokenizer (openpi `fast_model_tokenizer` and `fast_model_tokenizer_kwargs`).
+ * `fast`: FAST, from a folder or a repository of the Hugging Face hub; null: the embedded one, or that of `--tokenizers`,
+ * which wins in any case. `binning`: a token per number, of so many over the normalised range (RT-2, OpenVLA). `fsq`:
+ * openpi's attention autoencoder, from a folder; null: that of `--tokenizers`.
+ */
+export type FastModelTokenizer =
+  | { type: "fast"; path: string | null }
+  | { type: "binning"; bins: number }
+  | { type: "fsq"; path: string | null };
 
 /** Which frames to train on: those that pass everything given. */
 export interface DataFilter {

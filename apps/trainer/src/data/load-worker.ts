@@ -24,7 +24,7 @@ export interface LoadWorkerData {
 /** Called by the loader, once in each worker. */
 export async function openWorkerSource(data: LoadWorkerData): Promise<WorkerSource> {
   const { config, stats, strict, cacheBytes, datasetDirs, columns } = data;
-  const tokenizers = await loadTokenizers(data.tokenizers, config.model);
+  const tokenizers = await loadTokenizers(data.tokenizers, config);
   const share = Math.floor(cacheBytes / datasetDirs.length);
   // Checked by whoever started the worker.
   const members = await openMembers(config, datasetDirs, {

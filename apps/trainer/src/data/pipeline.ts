@@ -2,7 +2,13 @@
  * @file One sample's way into the model and an action chunk's way out:
  * task → repack → robot → (differences) → normalise → tokens, image size, padding; and back.
  */
-import { FASTTokenizer, type OverflowOptions, PaligemmaTokenizer } from "@insula/fast-tokenizer";
+import {
+  BinningTokenizer,
+  FASTTokenizer,
+  FSQTokenizer,
+  type OverflowOptions,
+  PaligemmaTokenizer,
+} from "@insula/fast-tokenizer";
 import { configModelType, type Sample } from "@insula/model-types";
 import {
   absoluteActions,
@@ -93,26 +99,32 @@ export function promptTransform({ data }: RunConfig, tasks: ReadonlyMap<number, 
   });
 }
 
-/** The one tokenizer that the model type asks for. */
+/** The one tokenizer that the configuration asks for. */
 export function sequenceTokenizers(
   { model }: RunConfig,
   tokenizers: Tokenizers,
   overflow: OverflowOptions,
 ): Pick<ModelTransformOptions, "promptTokenizer" | "fastTokenizer"> {
-  const { text, fast } = tokenizers;
+  const { text, actions } = tokenizers;
   const { maxTokenLen, vocabSize, fastSkipTokens } = model;
-  if (!fast) return { promptTokenizer: new PaligemmaTokenizer(maxTokenLen, { text, ...overflow }) };
-  return {
-    fastTokenizer: new FASTTokenizer(maxTokenLen, {
-      text,
-      fast,
-      vocabSize,
-      fastSkipTokens,
-      allowOverlap: overlapAllowed(tokenizers),
-      promptFormat: configModelType(model) === "pi05_ki" ? model.promptFormat : "fast",
-      // Without its terminator a sequence would teach the model not to stop.
-      dropCutLoss: true,
-      ...overflow,
-    }),
+  if (!actions) return { promptTokenizer: new PaligemmaTokenizer(maxTokenLen, { text, ...overflow }) };
+  const shared = {
+    text,
+    vocabSize,
+    fastSkipTokens,
+    allowOverlap: overlapAllowed(tokenizers),
+    // Without its terminator a sequence would teach the model not to stop.
+    dropCutLoss: true,
+    ...overflow,
   };
+  if (actions.type === "binning") {
+    const bins = actions.codec.vocabSize;
+    return { fastTokenizer: new BinningTokenizer(maxTokenLen, { ...shared, bins }) };
+  }
+  if (actions.type === "fsq") {
+    return { fastTokenizer: new FSQTokenizer(maxTokenLen, { ...shared, fsq: actions.codec }) };
+  }
+  const promptFormat = configModelType(model) === "pi05_ki" ? model.promptFormat : "fast";
+  const fast = actions.codec;
+  return { fastTokenizer: new FASTTokenizer(maxTokenLen, { ...shared, fast, promptFormat }) };
 }

@@ -7,8 +7,8 @@ import { join, resolve } from "node:path";
 import { type DownloadProgress, isDatasetRepo, resolveDataset } from "@insula/lerobot-dataset";
 import { InsulaError } from "@insula/model-types";
 import { ensureSampleData, type SampleDataPaths } from "@insula/sample-data";
-import type { RunConfig } from "../configs/types.js";
-import { type TokenizerPaths, tokenizerPaths } from "./tokenizers.js";
+import type { MixtureEntry, RunConfig } from "../configs/types.js";
+import { hasActionTokens, type TokenizerPaths, tokenizerPaths } from "./tokenizers.js";
 
 export interface DataSource {
   /** The dataset, or a mixture's first. */
@@ -55,12 +55,28 @@ export async function findDatasets(
     return { dirs: [dir], embedded };
   }
   const dirs: string[] = [];
-  for (const { repoId } of mixture) dirs.push(await datasetFolder(repoId, options.log));
+  for (const [i, { repoId }] of mixture.entries()) {
+    try {
+      dirs.push(await datasetFolder(repoId, options.log));
+    } catch (error) {
+      if (!(error instanceof InsulaError)) throw error;
+      throw new InsulaError(error.code, `data.mixture[${i}]: ${error.message}${ownMixture(mixture)}`, {
+        cause: error,
+      });
+    }
+  }
   return { dirs, embedded: false };
 }
 
+/** How to name other datasets in place of those of a mixture. */
+function ownMixture(mixture: readonly MixtureEntry[]): string {
+  const entries = mixture.map(({ weight }) => ({ repoId: "DIR", weight }));
+  return `; or name each by --set 'data.mixture=${JSON.stringify(entries)}'`;
+}
+
 /**
- * Find dataset and tokenizers: `--tokenizers`, else at sizes that are trained from scratch the embedded ones.
+ * Find dataset and tokenizers: `--tokenizers`, else at sizes that are trained from scratch the embedded ones. An action
+ * tokenizer that the configuration names is used where `--tokenizers` has none.
  * @throws InsulaError `data/no-tokenizer` at size full without a folder, and as {@link findDataset}.
  */
 export async function findData(
@@ -68,23 +84,43 @@ export async function findData(
   options: { dataset?: string; tokenizers?: string; log(line: string): void },
 ): Promise<DataSource> {
   const { tokenizers, log } = options;
+  const named = namedTokenizer(config);
   if (tokenizers === undefined && config.size === "full") {
+    const needsFast = named === undefined && needsFastFiles(config);
+    const fast = needsFast ? " and FAST+ (fast/tokenizer.json, fast/processor_config.json)" : "";
     throw new InsulaError(
       "data/no-tokenizer",
-      "size full needs PaliGemma's tokenizer (text/tokenizer.model) and FAST+ (fast/tokenizer.json, " +
-        "fast/processor_config.json) in one folder: --tokenizers DIR. With --size tiny or small there are embedded ones",
+      `size full needs PaliGemma's tokenizer (text/tokenizer.model)${fast} in ${fast ? "one" : "a"} folder: ` +
+        "--tokenizers DIR. With --size tiny or small there are embedded ones",
     );
   }
   const { dirs, embedded } = await findDatasets(config, options);
   const dir = dirs[0]!;
   const notes = [embedded ? "embedded sample data (--dataset DIR trains on yours)" : dir];
   if (tokenizers !== undefined) {
-    return { datasetDir: dir, datasetDirs: dirs, tokenizers: tokenizerPaths(resolve(tokenizers)), notes };
+    const paths = { ...tokenizerPaths(resolve(tokenizers)), ...(named !== undefined && { named }) };
+    return { datasetDir: dir, datasetDirs: dirs, tokenizers: paths, notes };
   }
-  if (!embedded) notes.push("embedded tokenizers (--tokenizers DIR uses yours)");
   const { textTokenizerPath, fastTokenizerDir } = await sampleData(log);
-  const paths = { text: [textTokenizerPath], fast: [fastTokenizerDir] };
+  if (named !== undefined) notes.push(`action tokenizer ${named}`);
+  else if (!embedded) notes.push("embedded tokenizers (--tokenizers DIR uses yours)");
+  const paths = {
+    text: [textTokenizerPath],
+    fsq: [],
+    ...(named === undefined ? { fast: [fastTokenizerDir] } : { fast: [], named }),
+  };
   return { datasetDir: dir, datasetDirs: dirs, tokenizers: paths, notes };
+}
+
+/** Whether a run of the configuration reads FAST's two files. */
+const needsFastFiles = ({ data, model }: RunConfig): boolean =>
+  hasActionTokens(model) && data.fastModelTokenizer.type === "fast";
+
+/** The folder or repository of the action tokenizer that the configuration names, where its model has one. */
+function namedTokenizer({ data, model }: RunConfig): string | undefined {
+  const { fastModelTokenizer: tokenizer } = data;
+  if (!hasActionTokens(model) || tokenizer.type === "binning") return undefined;
+  return tokenizer.path ?? undefined;
 }
 
 /** The embedded data; generated into the user's cache the first time. */

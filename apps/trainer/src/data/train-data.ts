@@ -55,7 +55,7 @@ export interface OpenTrainDataOptions {
 export async function openTrainData(declared: RunConfig, options: OpenTrainDataOptions): Promise<TrainData> {
   const { source, runDir, resume = false, strict = false, log } = options;
   const { assetId, assetsDir } = declared.data;
-  const tokenizers = await loadTokenizers(source.tokenizers, declared.model);
+  const tokenizers = await loadTokenizers(source.tokenizers, declared);
   const config = withVocab(declared, tokenizers, log);
   const members = await openMembers(config, source.datasetDirs ?? [source.datasetDir]);
   const { dataset, spec, split } = members[0]!;

@@ -54,7 +54,7 @@ export async function loadPolicy(options: LoadPolicyOptions): Promise<LoadedPoli
   const config = await readCheckpointConfig(checkpoint);
   const spec = robotSpec(config.data.robot);
   const stats = await readNormStats(join(checkpoint, "assets", config.data.assetId));
-  const tokenizers = await loadTokenizers(tokenizerPaths(join(checkpoint, "tokenizers")), config.model);
+  const tokenizers = await loadTokenizers(tokenizerPaths(join(checkpoint, "tokenizers")), config);
   const tasks = options.tasks ?? new Map<number, string>();
   const pipeline = makePipeline({ config, spec, stats, tokenizers, tasks });
   const policy = await createPolicy({

@@ -17,7 +17,7 @@ export function fastTargets(lossMask: Uint8Array): number {
  */
 export async function maxFastTargets(source: TokenSource): Promise<number> {
   let most = 0;
-  if (!source.tokenizers.fast) return most;
+  if (!source.tokenizers.actions) return most;
   for await (const { tokens, episode, frame } of tokenizedFrames(source)) {
     if (tokens instanceof InsulaError) {
       throw new InsulaError(tokens.code, `episode ${episode}, frame ${frame}: ${tokens.message}`, {

@@ -73,6 +73,9 @@ function exampleLines({ episode, frame, prompt, tokens }: NonNullable<TokenAudit
   ]);
   return [
     `episode ${episode}, frame ${frame}: ${JSON.stringify(prompt)}`,
-    table(["at", "id", "kind", "attention", "loss", "piece, or coefficients from frequency f, dim d"], rows),
+    table(
+      ["at", "id", "kind", "attention", "loss", "piece, or actions from frequency f or step t, dim d"],
+      rows,
+    ),
   ];
 }

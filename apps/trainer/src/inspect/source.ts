@@ -30,7 +30,7 @@ export interface TokenSource {
 export async function openTokenSource(declared: RunConfig, source: DataSource): Promise<TokenSource> {
   const { robot, assetId, assetsDir } = declared.data;
   const spec = robotSpec(robot);
-  const tokenizers = await loadTokenizers(source.tokenizers, declared.model);
+  const tokenizers = await loadTokenizers(source.tokenizers, declared);
   const vocabSize = vocabularyRows(tokenizers, declared.model);
   const config = { ...declared, model: { ...declared.model, vocabSize } };
   const dirs = source.datasetDirs ?? [source.datasetDir];

@@ -18,7 +18,7 @@ import { type TokenizedFrame, tokenizedFrames } from "./frames.js";
 import type { TokenSource } from "./source.js";
 import { type TokenRow, tokenTable } from "./token-table.js";
 
-/** Error of one action dimension through FAST and back, in the robot's units. */
+/** Error of one action dimension through the action tokenizer and back, in the robot's units. */
 export interface QuantizationError {
   name: string;
   rmse: number;
@@ -46,7 +46,7 @@ export interface TokenAudit {
   maxFastTargets: number;
   /** Samples that the tokenizer refuses, and why the first. */
   refused: { count: number; first?: string };
-  /** Per action dimension; empty for model types without FAST. */
+  /** Per action dimension; empty for model types without action tokens. */
   quantization: QuantizationError[];
   /** One sample, token by token. */
   example?: { episode: number; frame: number; prompt: string; tokens: TokenRow[] };
@@ -64,7 +64,7 @@ export async function auditTokens(source: TokenSource, options: AuditOptions = {
   const { config, dataset, spec, tokenizers } = source;
   const { model } = config;
   const [length, prompts, causal] = [emptyDistribution(), emptyDistribution(), emptyDistribution()];
-  const errors = tokenizers.fast ? quantizationErrors(source) : undefined;
+  const errors = tokenizers.actions ? quantizationErrors(source) : undefined;
   const refused: TokenAudit["refused"] = { count: 0 };
   const found = { samples: 0, cut: 0, cutPrompts: 0, maxFastTargets: 0 };
   let example: TokenAudit["example"];
@@ -125,7 +125,7 @@ function quantizationErrors({ config, spec, stats, tokenizers }: TokenSource): {
   add(sample: TokenizedFrame): void;
   result(): QuantizationError[];
 } {
-  const fast = tokenizers.fast!;
+  const { codec } = tokenizers.actions!;
   const { deltaActions, useQuantileNorm: useQuantiles } = config.data;
   const mask = deltaActions ? makeBoolMask(...deltaActions) : undefined;
   const toRobot = compose([unnormalize(stats, { useQuantiles }), absoluteActions(mask), spec.outputs]);
@@ -136,7 +136,7 @@ function quantizationErrors({ config, spec, stats, tokenizers }: TokenSource): {
   return {
     add({ state, actions }) {
       const [horizon] = actions.shape as [number, number];
-      const decoded = fast.decode(fast.encode(actions), { horizon, dim }).actions;
+      const decoded = codec.decode(codec.encode(actions), { horizon, dim }).actions;
       const [before, after] = [actions, decoded].map(
         (x) => (toRobot({ state, actions: x })["actions"] as NdArray).data,
       ) as [Float64Array, Float64Array];

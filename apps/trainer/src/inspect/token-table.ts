@@ -1,5 +1,6 @@
 /** @file One tokenised sample, token by token: what each id stands for, coefficients included. */
 import {
+  type ActionCodec,
   type FastActionTokenizer,
   resolveVocabulary,
   type TextTokenizer,
@@ -7,14 +8,15 @@ import {
   type TokenizedSequence,
 } from "@insula/fast-tokenizer";
 import type { ModelConfig } from "@insula/model-types";
-import type { Tokenizers } from "../data/tokenizers.js";
+import type { ActionTokens, Tokenizers } from "../data/tokenizers.js";
 
 /** A row of the table. Padding is one row for all of it. */
 export interface TokenRow {
   position: number;
   id: number;
-  kind: "text" | "special" | "fast" | "pad";
-  /** The text, the name of a special id, the coefficients, or how many ids of padding. */
+  /** Action tokens are of the action tokenizer's type. */
+  kind: "text" | "special" | "pad" | ActionTokens["type"];
+  /** The text, the name of a special id, what of the actions it holds, or how many ids of padding. */
   piece: string;
   /** Which attention: both ways, causal, none. */
   attention: "prefix" | "causal" | "none";
@@ -27,23 +29,23 @@ export function tokenTable(
   tokens: TokenizedPrompt | TokenizedSequence,
   { tokenizers, model, dim }: { tokenizers: Tokenizers; model: ModelConfig; dim: number },
 ): TokenRow[] {
-  const { text, fast } = tokenizers;
+  const { text, actions } = tokenizers;
   const real = tokens.tokenMask.lastIndexOf(1) + 1;
   const sequence = "arMask" in tokens ? tokens : undefined;
-  const first = fast ? actionRow(model, fast, text) : 0;
-  const actions = fast && sequence ? actionDecoder(fast, dim) : undefined;
+  const first = actions ? actionRow(model, actions.codec, text) : 0;
+  const meaning = actions && sequence ? meaningOf(actions, dim) : undefined;
   const rows: TokenRow[] = [];
   for (let position = 0; position < real; position++) {
     const id = tokens.tokens[position]!;
     const causal = sequence?.arMask[position] === 1;
-    const fastId = first - id;
-    const isFast = fast !== undefined && causal && fastId >= 0 && fastId < fast.vocabSize;
-    const special = isFast ? undefined : specialName(text, id);
+    const actionId = first - id;
+    const isAction = actions !== undefined && causal && actionId >= 0 && actionId < actions.codec.vocabSize;
+    const special = isAction ? undefined : specialName(text, id);
     rows.push({
       position,
       id,
-      kind: isFast ? "fast" : special ? "special" : "text",
-      piece: isFast ? `${fastId}: ${actions!(fastId)}` : (special ?? JSON.stringify(text.decode([id]))),
+      kind: isAction ? actions.type : special ? "special" : "text",
+      piece: isAction ? `${actionId}: ${meaning!(actionId)}` : (special ?? JSON.stringify(text.decode([id]))),
       attention: causal ? "causal" : "prefix",
       loss: sequence?.lossMask[position] === 1,
     });
@@ -58,9 +60,9 @@ export function tokenTable(
 }
 
 /** The embedding row of action id 0. */
-function actionRow(model: ModelConfig, fast: FastActionTokenizer, text: TextTokenizer): number {
+function actionRow(model: ModelConfig, codec: ActionCodec, text: TextTokenizer): number {
   const { vocabSize: rows, fastSkipTokens } = model;
-  const sizes = { textVocabSize: text.vocabSize, fastVocabSize: fast.vocabSize };
+  const sizes = { textVocabSize: text.vocabSize, fastVocabSize: codec.vocabSize };
   return resolveVocabulary({ ...sizes, rows, fastSkipTokens, allowOverlap: true }).fastIdFirst;
 }
 
@@ -68,6 +70,35 @@ function specialName(text: TextTokenizer, id: number): string | undefined {
   if (id === text.bosId) return "<bos>";
   if (id === text.eosId) return "<eos>";
   return id === text.padId ? "<pad>" : undefined;
+}
+
+/** Called with one action id after the other, says what each holds. */
+function meaningOf(actions: ActionTokens, dim: number): (id: number) => string {
+  switch (actions.type) {
+    case "fast":
+      return actionDecoder(actions.codec, dim);
+    case "binning":
+      return binDecoder(actions.codec, dim);
+    case "fsq":
+      // An id means something only together with the others.
+      return placeOf(actions.codec.config.num_tokens);
+  }
+}
+
+/** `2 of 16` */
+function placeOf(count: number): (id: number) => string {
+  let at = 0;
+  return () => `${++at} of ${count}`;
+}
+
+/** `t0 d3: -0.5` is step 0 of dimension 3. */
+function binDecoder(codec: ActionCodec, dim: number): (id: number) => string {
+  let at = 0;
+  return (id) => {
+    const place = `t${Math.floor(at / dim)} d${at % dim}`;
+    at += 1;
+    return `${place}: ${codec.decode([id], { horizon: 1, dim: 1 }).actions.data[0]}`;
+  };
 }
 
 /**

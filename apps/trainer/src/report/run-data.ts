@@ -86,7 +86,7 @@ export async function datasetDir(
 async function tokenAudit(run: RunFacts, dataset: LeRobotDataset, split: Split): Promise<TokenAudit> {
   const { config, dir } = run;
   const checkpoint = await findCheckpoint(dir);
-  const tokenizers = await loadTokenizers(tokenizerPaths(join(checkpoint, "tokenizers")), config.model);
+  const tokenizers = await loadTokenizers(tokenizerPaths(join(checkpoint, "tokenizers")), config);
   const stats = run.stats ?? (await readNormStats(join(checkpoint, "assets", config.data.assetId)));
   const spec = robotSpec(config.data.robot);
   return auditTokens({ config, dataset, spec, stats, tokenizers, episodes: split.train }, { limit: AUDITED });

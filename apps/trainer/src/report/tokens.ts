@@ -24,7 +24,7 @@ ${refused.count > 0 && html`<strong class="bad">${refused.count} cannot be token
   )}</tbody></table></div></div>
 ${
   quantization.length > 0 &&
-  html`<h3>Quantisation error of the FAST tokenizer</h3><div class="scroll"><table>
+  html`<h3>Quantisation error of the action tokenizer</h3><div class="scroll"><table>
 <thead><tr><th></th><th class="n">RMSE</th><th class="n">largest</th></tr></thead>
 <tbody>${quantization.map(({ name, rmse, max }) => html`<tr><th>${name}</th><td class="n">${short(rmse, 3)}</td><td class="n">${short(max, 3)}</td></tr>`)}</tbody></table></div>`
 }
@@ -38,7 +38,7 @@ function exampleTable({ episode, frame, prompt, tokens }: NonNullable<TokenAudit
       html`<tr><td class="n">${t.position}</td><td class="n">${t.id}</td><td>${t.kind}</td><td>${t.attention}</td><td>${t.loss && "yes"}</td><td><code>${t.piece}</code></td></tr>`,
   );
   return html`<details><summary>One sample token by token: episode ${episode}, frame ${frame}, “${prompt}”</summary><div class="scroll"><table>
-<thead><tr><th class="n">at</th><th class="n">id</th><th>kind</th><th>attention</th><th>loss</th><th>piece, or coefficients from frequency f, dim d</th></tr></thead>
+<thead><tr><th class="n">at</th><th class="n">id</th><th>kind</th><th>attention</th><th>loss</th><th>piece, or actions from frequency f or step t, dim d</th></tr></thead>
 <tbody>${rows}</tbody></table></div></details>`;
 }
 

@@ -4,7 +4,7 @@
  * `Action: {action tokens}|<eos>`. Or, to fine-tune released π0.5 checkpoints, the prompt those were trained with:
  * `<bos>Task: {text}, State: {bins};\nAction: `, then `{action tokens}|<eos>`.
  */
-import { InsulaError, type NdArray } from "@insula/model-types";
+import type { NdArray } from "@insula/model-types";
 import type {
   Decoded,
   DecodeFailure,
@@ -13,32 +13,16 @@ import type {
   NotDecoded,
   OnDecodeError,
 } from "../fast-action-tokenizer.js";
-import type { TextTokenizer } from "../text/text-tokenizer.js";
-import { type ActionMarkers, actionMarkers, actionSpan } from "./action-span.js";
+import { type ActionRowsOptions, actionRows } from "./action-rows.js";
+import { type ActionMarkers, actionSpan } from "./action-span.js";
 import { fastPrefix, pi05Prefix, type StateVector } from "./clean.js";
 import { checkMaxLen, layOut, type OverflowOptions, type TokenizedSequence } from "./sequence.js";
-import {
-  FAST_SKIP_TOKENS,
-  resolveVocabulary,
-  type VocabularyOverlap,
-  vocabularyOverlap,
-} from "./vocabulary.js";
+import { FAST_SKIP_TOKENS, type VocabularyOverlap, vocabularyOverlap } from "./vocabulary.js";
 
 /** The two tokenizers that a sequence is made with, and where action ids lie in the model's vocabulary. */
-export interface FASTTokenizerOptions extends OverflowOptions {
-  /** PaliGemma's SentencePiece model, or what stands in for it. */
-  text: TextTokenizer;
+export interface FASTTokenizerOptions extends OverflowOptions, ActionRowsOptions {
   /** Actions to tokens. */
   fast: FastActionTokenizer;
-  /** Rows of the model's embedding table. Default: the text tokenizer's size (upstream). See `resolveVocabulary`. */
-  vocabSize?: number;
-  /**
-   * Let action ids take the rows of the last text ids. Default: only when `vocabSize` is not given, because then the
-   * table has no other rows (upstream's layout, made for PaliGemma's `<loc>` tokens).
-   */
-  allowOverlap?: boolean;
-  /** Rows left free above action id 0. Default 128 (upstream). */
-  fastSkipTokens?: number;
   /**
    * A sample that was cut has lost its terminator: give it no loss at all, rather than train on a sequence without an
    * end. Default false (upstream).
@@ -76,31 +60,14 @@ export class FASTTokenizer {
   constructor(maxLen: number, options: FASTTokenizerOptions) {
     const { text, fast, vocabSize = text.vocabSize, fastSkipTokens = FAST_SKIP_TOKENS } = options;
     this.maxLen = checkMaxLen(maxLen);
-    const vocabulary = resolveVocabulary({
-      textVocabSize: text.vocabSize,
-      fastVocabSize: fast.vocabSize,
-      fastSkipTokens,
-      rows: vocabSize,
-      allowOverlap: options.allowOverlap ?? options.vocabSize === undefined,
-    });
-    const { fastIdFirst, fastIdLast } = vocabulary;
-    this.overlap = vocabularyOverlap(vocabulary, text);
+    const rows = actionRows("FASTTokenizer", fast.vocabSize, options);
+    this.overlap = vocabularyOverlap(rows, text);
     this.vocabSize = vocabSize;
     this.fastSkipTokens = fastSkipTokens;
     this.promptFormat = options.promptFormat ?? "fast";
     this.#options = options;
-    this.#markers = actionMarkers(text);
-    this.#terminator = text.encode("|", { addEos: true });
-    const clash = [...this.#terminator, ...this.#markers.stop].find(
-      (id) => id >= fastIdLast && id <= fastIdFirst,
-    );
-    if (clash !== undefined) {
-      throw new InsulaError(
-        "tokenizer/vocab-overlap",
-        `FASTTokenizer: action ids ${fastIdLast}…${fastIdFirst} include ${clash}, which ends the actions; ` +
-          `the text tokenizer has ${text.vocabSize} ids: take more rows (resolveVocabulary says how many)`,
-      );
-    }
+    this.#markers = rows.markers;
+    this.#terminator = rows.terminator;
   }
 
   /**
