@@ -4,6 +4,7 @@
  */
 import {
   InsulaError,
+  MODEL_SIZES,
   type ModelConfig,
   type ModelSize,
   makeModelConfig,
@@ -40,6 +41,9 @@ export function scaledSchedule(peakLr: number, numTrainSteps: number): LrSchedul
 /** At which size, and with what on top. */
 export interface Resolution {
   size: ModelSize;
+  /** The fields of the user's files (`loadConfig`), one record each: over what the size sets; `size` alone decides on it. */
+  own?: readonly Overrides[];
+  /** Over everything: the command line's. */
   overrides?: Overrides;
 }
 
@@ -47,14 +51,20 @@ export interface Resolution {
  * Resolve `config` at `size`. At tiny and small: random weights, a batch of 4 (or the declared one when that
  * is smaller), images as they are, a schedule over the run's length, at least twenty console lines, four validations, and an EMA that
  * looks back over at most a tenth of the run (the declared decay would still hold the random initial weights at the end).
+ * What `own` and `overrides` say stands at every size.
  * @throws InsulaError `config/field` when an override names an unknown field or a value of the wrong kind.
  */
 export function resolveConfig(config: TrainConfig, options: Resolution): RunConfig {
-  const { size, overrides = {} } = options;
-  const base: RunConfig = { ...structuredClone(config), size, model: modelConfig(config.model, size, {}) };
+  const { own = [], overrides = {} } = options;
+  const layers = [...own, overrides];
+  for (const { size } of layers) assertSize(size);
+  const size = (overrides["size"] as ModelSize | undefined) ?? options.size;
+  const base: RunConfig = { ...structuredClone(config), size, model: modelConfig(config.model, size, []) };
+  const models = layers.flatMap(({ model }) => (model === undefined ? [] : [model]));
   const merged = (under: RunConfig): Overrides => ({
-    ...(mergeOverrides(under, { ...overrides, model: {} }) as Overrides),
-    model: modelConfig(config.model, size, overrides["model"] ?? {}),
+    ...(layers.reduce<unknown>((at, { model, ...rest }) => mergeOverrides(at, rest), under) as Overrides),
+    size,
+    model: modelConfig(config.model, size, models),
   });
   // Once against the declared settings, so that a wrong number of steps is an error before it is used.
   const checked = checkRunConfig(merged(base), reference(base));
@@ -82,20 +92,31 @@ export function resolveConfig(config: TrainConfig, options: Resolution): RunConf
   return checkRunConfig(merged(scratch), reference(scratch));
 }
 
+/** Before anything is filled in by it. */
+function assertSize(size: unknown): void {
+  if (size === undefined || MODEL_SIZES.some((known) => known === size)) return;
+  throw new InsulaError(
+    "config/field",
+    `config: size: expected one of ${MODEL_SIZES.join(", ")}, found ${JSON.stringify(size)}`,
+  );
+}
+
 /** At most `steps` apart, but not below ten: a run of a few steps has better things to do. */
 function shortened(interval: number | null, steps: number): number | null {
   return interval === null ? null : Math.min(interval, Math.max(10, Math.floor(steps)));
 }
 
-function modelConfig(declared: TrainConfig["model"], size: ModelSize, overrides: unknown): ModelConfig {
-  if (typeof overrides !== "object" || overrides === null) {
-    throw new InsulaError(
-      "config/field",
-      `config: model: expected fields, found ${JSON.stringify(overrides)}`,
-    );
+function modelConfig(
+  declared: TrainConfig["model"],
+  size: ModelSize,
+  layers: readonly unknown[],
+): ModelConfig {
+  const wrong = layers.find((layer) => typeof layer !== "object" || layer === null);
+  if (wrong !== undefined) {
+    throw new InsulaError("config/field", `config: model: expected fields, found ${JSON.stringify(wrong)}`);
   }
   const { vlm, expert, siglip } = SIZE_PRESETS[size];
-  const merged = mergeOverrides(mergeOverrides({ vlm, expert, siglip }, declared), overrides);
+  const merged = [declared, ...layers].reduce<unknown>(mergeOverrides, { vlm, expert, siglip });
   for (const stack of ["vlm", "expert", "siglip"] as const) {
     const found = (merged as Overrides)[stack];
     if (typeof found === "object" && found !== null) continue;
