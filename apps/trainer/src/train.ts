@@ -28,7 +28,7 @@ export type {
 
 /**
  * Train until `config.numTrainSteps` or an abort.
- * @throws InsulaError `train/diverged` when more than `config.maxSkippedSteps` steps in a row had a gradient that is not
+ * @throws InsulaError `train/diverged` when more than `config.maxSkippedSteps` steps in a row had a loss or gradient that is not
  *   finite; `checkpoint/gave-up` after `config.maxSaveFailures` failed saves in a row. The last checkpoint stays.
  */
 export async function train(parts: TrainParts, options: TrainOptions): Promise<TrainResult> {

@@ -29,7 +29,7 @@ async function update(
     const value = name.startsWith("nu/") ? () => draw() ** 2 : draw;
     feeds[name] = tensor(Float32Array.from({ length: size }, value), shape);
   }
-  Object.assign(feeds, { lr: scalar(1e-2), step: scalar(3) });
+  Object.assign(feeds, { lr: scalar(1e-2), step: scalar(3), loss: scalar(2.5) });
   edit(feeds);
   try {
     return { feeds, out: await session.run(feeds) };
@@ -52,6 +52,31 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY, -Number.POSITIVE_INFINITY, 3e38
     for (const name of replaced) expect(out[name]!.data).toEqual(feeds[name.slice(4)]!.data);
   },
 );
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+  "a loss of %d with a finite gradient changes nothing, bit by bit",
+  async (bad) => {
+    for (const lossScaling of [false, true]) {
+      const { feeds, out } = await update({ weightDecay: 0.1, lossScaling }, (f) => {
+        f["loss"] = scalar(bad);
+      });
+      expect(Number.isFinite(Number(out["grad_norm"]!.data[0]))).toBe(true);
+      const replaced = Object.keys(out).filter((name) => name.startsWith("new/"));
+      expect(replaced).toHaveLength(8);
+      for (const name of replaced) expect(out[name]!.data).toEqual(feeds[name.slice(4)]!.data);
+    }
+  },
+);
+
+test("how large a finite loss is changes no bit", async () => {
+  const { out } = await update({});
+  for (const loss of [0, -3.4e38, 3.4028234663852886e38]) {
+    const other = await update({}, (f) => {
+      f["loss"] = scalar(loss);
+    });
+    expect(other.out).toEqual(out);
+  }
+});
 
 test("scaled gradients and the scale give the step of the plain gradients", async () => {
   await fc.assert(

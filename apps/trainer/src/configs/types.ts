@@ -188,7 +188,7 @@ interface TrainSettings {
   lossRows: number | null;
   /** Layers computed again in the backward pass; `auto`: none, half or all, as memory allows. Changes no number. */
   rematerialize: Rematerialize | "auto";
-  /** Steps in a row that a gradient which is not finite may skip before the run ends. */
+  /** Steps in a row that a loss or gradient which is not finite may skip before the run ends. */
   maxSkippedSteps: number;
 }
 
