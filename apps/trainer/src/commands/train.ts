@@ -61,7 +61,7 @@ export const installTrain: Install = (program, io) => {
     .action(async (argument: string | undefined, options: TrainCommandOptions) => {
       const { checkpointBaseDir = null, ...given } = await configFrom(argument, options);
       const config = { ...given, checkpointBaseDir: options.checkpointBaseDir ?? checkpointBaseDir };
-      const watch = watchSignals({ graceSeconds: options.graceSeconds, log: io.err });
+      const watch = watchSignals({ graceSeconds: options.graceSeconds, log: io.err, live: io.live });
       try {
         const result = await runTraining(config, options, io, watch.signal);
         if (result?.interrupted) io.exitCode = watch.exitCode();
