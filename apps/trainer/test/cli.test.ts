@@ -34,6 +34,8 @@ test.each([
   ["train", "pi05_droid_ki", "extra"],
   ["evaluate"],
   [],
+  ["train", "--exp-name", "../../elsewhere"],
+  ["train", "--exp-name", ""],
 ])("wrong command line: %j", async (...args) => {
   const { code, err, out } = await insula(...args);
   expect({ code, err }).toMatchSnapshot();

@@ -164,12 +164,23 @@ test.each([
   ["model=3"],
   ["data.robot=drone"],
   ["optimizer.b2=1.5"],
+  ["data.assetId=.."],
+  ["data.assetId=droid/../../../x"],
+  ["data.assetId=./droid"],
+  ["data.assetId=/droid"],
+  ["data.assetId=droid//x"],
+  ["data.assetId=my arm"],
+  ["name=../x"],
   ["zzzzzzzzzz=1"],
   ["batchSize"],
   ["=3"],
   ["a..b=3"],
 ])("--set %s is refused", (setting) => {
   expect(() => resolve("pi05_droid_ki", "tiny", setting)).toThrowErrorMatchingSnapshot();
+});
+
+test.each(["droid", "lerobot/aloha_sim", "..droid", "a..b/.c", "v1.0"])("data.assetId %s is fine", (id) => {
+  expect(resolve("debug", "tiny", `data.assetId=${JSON.stringify(id)}`).data.assetId).toBe(id);
 });
 
 test("unknown and duplicate names", () => {

@@ -4,8 +4,10 @@ import { closestMatch, InsulaError, MODEL_SIZES } from "@insula/model-types";
 import { type Device, parseDevice } from "@insula/ort-session";
 import { z } from "zod";
 import { DEFAULT_CUDA, DEFAULT_VALIDATION } from "./defaults.js";
+import { FOLDER_NAME, isFolderName } from "./folder-name.js";
 import { ROBOTS, type RunConfig, VALIDATION_METRICS } from "./types.js";
 
+const folderName = z.string().refine(isFolderName, { message: FOLDER_NAME, abort: true });
 const count = z.int().positive();
 const rate = z.number().nonnegative();
 const share = z.number().min(0).lt(1);
@@ -147,12 +149,12 @@ const mixtureEntry = z.strictObject({
 });
 
 const runConfig: z.ZodType<RunConfig> = z.strictObject({
-  name: z.string().min(1),
+  name: folderName,
   size: z.enum(MODEL_SIZES),
   model,
   data: z.strictObject({
     repoId: z.string().nullable(),
-    assetId: z.string().regex(/^[\w.-]+(\/[\w.-]+)*$/, "expected a relative folder name"),
+    assetId: folderName.regex(/^[\w./-]*$/, "expected a folder name of letters, digits and . _ -"),
     robot: z.enum(ROBOTS),
     promptFromTask: z.boolean(),
     defaultPrompt: z.string().nullable(),
