@@ -57,7 +57,7 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
       for (const hook of hooks) await hook({ row, batch, draws, session, recorder, best, validated });
       await saver.afterStep(position);
     }
-    await saver.atEnd(position, signal?.aborted ?? false);
+    await saver.atEnd(position, signal);
   } catch (error) {
     await saver.beforeError(position, error);
     throw error;
