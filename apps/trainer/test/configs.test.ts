@@ -164,6 +164,15 @@ test.each([
   ["model=3"],
   ["data.robot=drone"],
   ["optimizer.b2=1.5"],
+  ["model.vlm.lora.attn.rnk=8"],
+  ["model.expert.lora.ffn.alpah=8"],
+  ["model.siglip.witdh=8"],
+  ["data.filter.tsks=[]"],
+  ["data.filter.idle.treshold=1"],
+  ["data.filter.idle.zzzzzzzzzz=1"],
+  ['data.mixture=[{"repoId":"a","weight":1},{"repoId":"b","weight":1,"robt":"droid"}]'],
+  ['data.mixture=[{"repoId":"a","weight":1,"filter":{"idle":{"dimz":1}}}]'],
+  ["rematerialize.vml=2"],
   ["data.assetId=.."],
   ["data.assetId=droid/../../../x"],
   ["data.assetId=./droid"],
@@ -181,6 +190,13 @@ test.each([
 
 test.each(["droid", "lerobot/aloha_sim", "..droid", "a..b/.c", "v1.0"])("data.assetId %s is fine", (id) => {
   expect(resolve("debug", "tiny", `data.assetId=${JSON.stringify(id)}`).data.assetId).toBe(id);
+});
+
+test("a configuration that is checked alone names the field, too", () => {
+  const config = { ...resolve("debug", "tiny"), batchsize: 3 };
+  expect(() => checkRunConfig(config)).toThrowErrorMatchingInlineSnapshot(
+    `[InsulaError: config: unknown field 'batchsize']`,
+  );
 });
 
 test("unknown and duplicate names", () => {

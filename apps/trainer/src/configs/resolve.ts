@@ -12,7 +12,7 @@ import {
 } from "@insula/model-types";
 import type { LrSchedule } from "../schedule.js";
 import { mergeOverrides, type Overrides } from "./overrides.js";
-import { checkRunConfig } from "./schema.js";
+import { assertKnownFields, checkRunConfig } from "./schema.js";
 import type { RunConfig, TrainConfig } from "./types.js";
 
 /**
@@ -61,6 +61,9 @@ export function resolveConfig(config: TrainConfig, options: Resolution): RunConf
   const size = (overrides["size"] as ModelSize | undefined) ?? options.size;
   const base: RunConfig = { ...structuredClone(config), size, model: modelConfig(config.model, size, []) };
   const models = layers.flatMap(({ model }) => (model === undefined ? [] : [model]));
+  // A model with a misspelt field may lack the right one, and that is no error to begin with.
+  const known = reference(base) as { model: object };
+  for (const model of models) assertKnownFields(model, known.model, ["model"]);
   const merged = (under: RunConfig): Overrides => ({
     ...(layers.reduce<unknown>((at, { model, ...rest }) => mergeOverrides(at, rest), under) as Overrides),
     size,
@@ -131,13 +134,28 @@ function modelConfig(
 const ADAPTERS = { rank: 0, alpha: 0, rslora: false, initB: "zeros", targets: [] };
 const LORA = { attn: ADAPTERS, ffn: ADAPTERS };
 
-/** Field names for suggestions: of a schedule of every kind, of adapters that may be absent. */
+const IDLE = { column: "", dims: 0, threshold: 0, minIdle: 0, minKept: 0, dropLast: 0 };
+const FILTER = {
+  episodes: [],
+  tasks: [],
+  taskPattern: "",
+  success: true,
+  successColumn: "",
+  idle: IDLE,
+  rangesFile: "",
+};
+const DATA = { filter: FILTER, mixture: [{ repoId: "", weight: 0, robot: "", filter: FILTER }] };
+const REMATERIALIZE = { siglip: 0, vlm: 0, expert: 0 };
+
+/** Field names for suggestions: of a schedule of every kind, of whatever may be absent. */
 function reference(config: RunConfig): object {
   const { vlm, expert } = config.model;
   const model = { ...config.model, vlm: { ...vlm, lora: LORA }, expert: { ...expert, lora: LORA } };
   return {
     ...config,
     model,
+    data: { ...config.data, ...DATA },
+    rematerialize: REMATERIALIZE,
     lrSchedule: { lr: 0, timescale: 0, ...scaledSchedule(0, 1), ...config.lrSchedule },
   };
 }

@@ -238,7 +238,12 @@ export function checkRunConfig(value: unknown, reference: object = {}): RunConfi
   const path = issue.path.map(String);
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
-    const known = Object.keys(valueAt(reference, path) ?? {}).filter((name) => !issue.keys.includes(name));
+    // A list's entries are all like the reference's one.
+    const fields = valueAt(
+      reference,
+      issue.path.map((part) => (typeof part === "number" ? "0" : String(part))),
+    );
+    const known = Object.keys(fields ?? {}).filter((name) => !issue.keys.includes(name));
     throw unknownField([...path, key], known);
   }
   const found = JSON.stringify(valueAt(value, path));
@@ -278,13 +283,30 @@ function checkTogether(config: RunConfig): RunConfig {
   return config;
 }
 
+/**
+ * Check the names of fields before the others are filled in: those of records in `value` that `reference` has a record for.
+ * @throws InsulaError `config/field` with the closest name.
+ */
+export function assertKnownFields(value: unknown, reference: unknown, path: readonly string[]): void {
+  if (!isRecord(value) || !isRecord(reference)) return;
+  for (const [key, inner] of Object.entries(value)) {
+    if (!(key in reference)) throw unknownField([...path, key], Object.keys(reference));
+    assertKnownFields(inner, reference[key], [...path, key]);
+  }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** The error for a field that does not exist, with the closest of `known`. */
 export function unknownField(path: readonly string[], known: readonly string[]): InsulaError {
   const near = closestMatch(path.at(-1)!, known);
   const remedy = near
-    ? `did you mean '${[...path.slice(0, -1), near].join(".")}'?`
-    : `expected one of ${known.join(", ")}`;
-  return new InsulaError("config/field", `config: unknown field '${path.join(".")}'; ${remedy}`);
+    ? `; did you mean '${[...path.slice(0, -1), near].join(".")}'?`
+    : known.length > 0
+      ? `; expected one of ${known.join(", ")}`
+      : "";
+  return new InsulaError("config/field", `config: unknown field '${path.join(".")}'${remedy}`);
 }
 
 function valueAt(value: unknown, path: readonly string[]): unknown {
