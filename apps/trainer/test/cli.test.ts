@@ -141,6 +141,13 @@ describe("a run that is there", () => {
   });
 });
 
+test("a run has 30 seconds from a signal to the exit, as clusters grant", async () => {
+  const { out } = await insula("train", "--help");
+  expect(out.replaceAll(/\s+/g, " ")).toContain(
+    "--grace-seconds <n> from SIGTERM or SIGINT to the exit, for a step and its checkpoint (default: 30)",
+  );
+});
+
 test("evaluate --help says what 'untrained' is", async () => {
   const { out } = await insula("evaluate", "--help");
   expect(out.replace(/\s+/g, " ")).toContain("a freshly initialised model of the same configuration");

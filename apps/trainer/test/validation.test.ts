@@ -116,6 +116,32 @@ test("rows, line, pictures; the same after a resume, and no trace of it in the t
   expect([times("val/trajectory/1"), times("\u0089PNG"), times("```json")]).toEqual([2, 6, 1]);
 }, 60_000);
 
+test("as many episodes as asked for, in as many denoising steps", async () => {
+  // Three of the six episodes are held out; at learning rate 0 only the sampler tells runs apart.
+  const once = async (dir: string, episodes: number | null, denoiseSteps: number) => {
+    const set = {
+      "data.heldOut": 0.5,
+      "validation.episodes": episodes,
+      "validation.denoiseSteps": denoiseSteps,
+    };
+    const run = await train(
+      dir,
+      ...["--num-steps", "1", ...every(1), "--set", 'lrSchedule={"type":"constant","lr":0}'],
+      ...Object.entries(set).flatMap(([path, value]) => ["--set", `${path}=${value}`]),
+    );
+    expect(run.code, run.lines.join("\n")).toBe(0);
+    return (await readPredictions(run.dir))!.chunks;
+  };
+  const all = await once("all-episodes", null, 2);
+  const one = await once("one-episode", 1, 2);
+  const fewer = await once("one-step", 1, 1);
+  const episodesOf = (chunks: typeof all) => new Set(chunks.map(({ episode }) => episode)).size;
+  expect([all, one, fewer].map(episodesOf)).toEqual([3, 1, 1]);
+  const [two, single] = [one, fewer].map((chunks) => chunks.map(({ sampled: _, ...seen }) => seen));
+  expect(single).toEqual(two);
+  for (const [i, { sampled }] of fewer.entries()) expect(sampled).not.toEqual(one[i]!.sampled);
+}, 60_000);
+
 test("errors agree with those of `insula evaluate`", async () => {
   // One step at learning rate 0: the weights are the initial ones, which both can sample from.
   const zero = ["--set", 'lrSchedule={"type":"constant","lr":0}', "--set", "validation.sampledChunks=1000"];

@@ -103,6 +103,43 @@ test("scaled gradients and the scale give the step of the plain gradients", asyn
   );
 });
 
+test.each([
+  { b1: 0.9, b2: 0.95, eps: 1e-8 },
+  { b1: 0.6, b2: 0.95, eps: 1e-8 },
+  { b1: 0.9, b2: 0.7, eps: 1e-8 },
+  { b1: 0.9, b2: 0.95, eps: 0.05 },
+  { b1: 0, b2: 0.5, eps: 1 },
+])("a step with %j is AdamW's as it is written down", async ({ b1, b2, eps }) => {
+  const weightDecay = 0.1;
+  const options = { b1, b2, eps, weightDecay, clipGradientNorm: 1e9, emaDecay: null };
+  const { feeds, out } = await update(options);
+  const numbers = (values: Record<string, Tensor>, name: string) => Array.from(values[name]!.data, Number);
+  const [lr, t] = [1e-2, 3];
+  for (const { name } of PARAMS) {
+    const [p, g, m, v] = ["", "grad/", "mu/", "nu/"].map((prefix) => numbers(feeds, prefix + name)) as [
+      number[],
+      number[],
+      number[],
+      number[],
+    ];
+    const mu = g.map((x, i) => b1 * m[i]! + (1 - b1) * x);
+    const nu = g.map((x, i) => b2 * v[i]! + (1 - b2) * x ** 2);
+    const next = p.map((x, i) => {
+      const direction = mu[i]! / (1 - b1 ** t) / (Math.sqrt(nu[i]! / (1 - b2 ** t)) + eps);
+      return x - lr * (direction + weightDecay * x);
+    });
+    for (const [prefix, expected] of [
+      ["", next],
+      ["mu/", mu],
+      ["nu/", nu],
+    ] as const) {
+      for (const [i, x] of numbers(out, `new/${prefix}${name}`).entries()) {
+        expect(x, `${prefix}${name} ${i}`).toBeCloseTo(expected[i]!, 6);
+      }
+    }
+  }
+});
+
 test("clipped by group, each is scaled by its own norm; jointly, both by one", async () => {
   const limit = 0.3;
   for (const clip of ["joint", "group"] as const) {
