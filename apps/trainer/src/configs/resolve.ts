@@ -48,7 +48,7 @@ export interface Resolution {
 }
 
 /**
- * Resolve `config` at `size`. At tiny and small: random weights, a batch of 4 (or the declared one when that
+ * Resolve `config` at `size`. At tiny and small: random weights and the dataset's statistics, a batch of 4 (or the declared one when that
  * is smaller), images as they are, a schedule over the run's length, at least twenty console lines, four validations, and an EMA that
  * looks back over at most a tenth of the run (the declared decay would still hold the random initial weights at the end).
  * What `own` and `overrides` say stands at every size.
@@ -74,10 +74,12 @@ export function resolveConfig(config: TrainConfig, options: Resolution): RunConf
   if (size === "full") return checked;
   const { batchSize, peakLr } = FROM_SCRATCH[size];
   const steps = checked.numTrainSteps;
+  // What is declared for another size is pretrained at that one, and its statistics are those of that checkpoint.
+  const forThisSize = config.size === size;
   const scratch: RunConfig = {
     ...base,
-    weights: config.size === size ? base.weights : null,
-    data: { ...base.data, augment: "none" },
+    weights: forThisSize ? base.weights : null,
+    data: { ...base.data, augment: "none", assetsDir: forThisSize ? base.data.assetsDir : null },
     batchSize: Math.min(batchSize, config.batchSize),
     gradientAccumulation: 1,
     numWorkers: 0, // A step is longer than its data, and threads take a second to start.
