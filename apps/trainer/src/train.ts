@@ -39,7 +39,7 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
   const started = clock();
 
   const batches = await parts.openBatches(position.loader, first);
-  const recorder = openRecorder(run.dir, { config, step: first, log });
+  const recorder = openRecorder(run.dir, { config, step: first, log, clock });
   const saver = createSaver(checkpointRoot(run.dir), { ...parts, log, clock, start: position });
   const guard = createSkipGuard(config.maxSkippedSteps, log);
   let last: MetricsRow | undefined;

@@ -197,11 +197,11 @@ test("a resumed run tells TensorBoard which steps are taken again", () => {
 });
 
 test("the console line holds means since the last one", () => {
-  expect(consoleLine([row(1), row(2)], 200)).toMatchInlineSnapshot(
+  expect(consoleLine([row(1), row(2)], 200, 500)).toMatchInlineSnapshot(
     `"step   2/200  total 7.0000  fast_loss 5.2500  action_loss 1.7500  fast_acc 25.0%  grad 1.50  vlm 1.25  expert 1.0e-3  lr 1.00e-3  8.00 samples/s  ETA 1m39s"`,
   );
   const { fast_loss, fast_accuracy, grad_norm_vlm, ...actionOnly } = row(200);
-  expect(consoleLine([actionOnly], 200)).toMatchInlineSnapshot(
+  expect(consoleLine([actionOnly], 200, 500)).toMatchInlineSnapshot(
     `"step 200/200  total 1.0400  action_loss 1.0050  grad 1.50  expert 1.0e-3  lr 1.00e-3  8.00 samples/s  ETA 0s"`,
   );
   expect([12.4, 65, 3725].map(duration)).toEqual(["12s", "1m05s", "1h02m"]);

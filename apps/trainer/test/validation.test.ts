@@ -92,11 +92,19 @@ test("rows, line, pictures; the same after a resume, and no trace of it in the t
   expect(await state(without.dir)).toEqual(await state(straight.dir));
   expect(await state(halves.dir)).toEqual(await state(straight.dir));
 
-  // The live line: before the first step, after each, while validating, and gone in the end.
+  // The live line: before the first step, after each, while validating and saving, and gone in the end.
   expect(straight.shown[0]).toEqual({ step: 0, totalSteps: 4, activity: "preparing the first step" });
   const during = straight.shown.filter((status) => status !== "cleared");
   expect(during.flatMap(({ step, activity }) => (activity === "validating" ? [step] : []))).toEqual([2, 4]);
-  expect(during.at(-1)).toMatchObject({ step: 4, rates: { total: expect.any(Number) } });
+  expect(during.flatMap(({ step, activity }) => (activity === "saving" ? [step] : []))).toEqual([2, 4]);
+  expect(during.at(-1)).toMatchObject({
+    step: 4,
+    rates: { total: expect.any(Number) },
+    wallMs: expect.any(Number),
+  });
+  // Between the first step and the last lie a validation and a save: more than the steps themselves.
+  const steps = readMetrics(metrics(straight.dir)).slice(1);
+  expect(3 * during.at(-1)!.wallMs!).toBeGreaterThan(steps.reduce((sum, { step_ms }) => sum + step_ms, 0));
   expect(straight.shown.at(-1)).toBe("cleared");
   expect(straight.lines.filter((line) => line.startsWith("validation step 2  total "))).toHaveLength(1);
   const predictions = (await readPredictions(straight.dir))!;

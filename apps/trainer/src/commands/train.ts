@@ -167,6 +167,7 @@ export async function runTraining(
           openBatches,
           files,
           hooks: watch.hooks,
+          activity: watch.activity,
           diagnose,
           planned: plan.model.bytes.total,
         };

@@ -42,6 +42,8 @@ export interface SaverOptions {
   start: Pick<Position, "step" | "best">;
   /** Milliseconds, monotonic. */
   clock(): number;
+  /** Told `saving`, and undefined when that is over. */
+  activity?(what: string | undefined): void;
 }
 
 /** The longest wait between two tries, unless the first is longer. */
@@ -52,7 +54,7 @@ const FINAL = new Set(["train/diverged", "checkpoint/gave-up"]);
 
 /** @param root the folder of the run's checkpoints. */
 export function createSaver(root: string, options: SaverOptions): Saver {
-  const { config, session, files, log, start, clock } = options;
+  const { config, session, files, log, start, clock, activity } = options;
   const { maxSaveFailures, saveRetrySeconds } = config;
   let savedAt = start.step;
   let savedBest = start.best;
@@ -62,7 +64,12 @@ export function createSaver(root: string, options: SaverOptions): Saver {
 
   const save = async (to: string, { noise, loader, best }: Position) => {
     const progress = { rng: { noise: noise.state() }, loader, ...(best ? { best } : {}) };
-    return saveCheckpoint(to, { config, state: await session.state(), progress, files }, { log });
+    activity?.("saving");
+    try {
+      return await saveCheckpoint(to, { config, state: await session.state(), progress, files }, { log });
+    } finally {
+      activity?.(undefined);
+    }
   };
 
   /** A best step that has no checkpoint is none. */
