@@ -9,6 +9,7 @@ import { createJiti } from "jiti";
 import { mergeOverrides, type Overrides } from "./overrides.js";
 import { getConfig } from "./registry.js";
 import type { DataConfig, TrainConfig } from "./types.js";
+import type { StackVariant } from "./variants.js";
 
 /** Every field may be left out, at every depth. */
 type Some<T> = T extends readonly unknown[] | null
@@ -28,7 +29,10 @@ type Some<T> = T extends readonly unknown[] | null
 export type ConfigFile = Some<Omit<TrainConfig, "model" | "data">> & {
   /** A named configuration, or another file (`./base.ts`) relative to this one. */
   extends: string;
-  model?: Some<ModelConfig>;
+  model?: Omit<Some<ModelConfig>, "vlm" | "expert"> & {
+    vlm?: Some<ModelConfig["vlm"]> | StackVariant<"vlm">;
+    expert?: Some<ModelConfig["expert"]> | StackVariant<"expert">;
+  };
   data?: Some<DataConfig>;
 };
 

@@ -11,9 +11,10 @@ import {
   SIZE_PRESETS,
 } from "@insula/model-types";
 import type { LrSchedule } from "../schedule.js";
-import { mergeOverrides, type Overrides } from "./overrides.js";
+import { isRecord, mergeOverrides, type Overrides } from "./overrides.js";
 import { assertKnownFields, checkRunConfig } from "./schema.js";
 import type { RunConfig, TrainConfig } from "./types.js";
+import { withVariants } from "./variants.js";
 
 /**
  * Settings of a run at a size that is trained from scratch. The declared ones fine-tune pretrained weights
@@ -56,11 +57,13 @@ export interface Resolution {
  */
 export function resolveConfig(config: TrainConfig, options: Resolution): RunConfig {
   const { own = [], overrides = {} } = options;
-  const layers = [...own, overrides];
+  const layers = [...own, overrides].map((layer) =>
+    isRecord(layer["model"]) ? { ...layer, model: withVariants(layer["model"]) } : layer,
+  );
   for (const { size } of layers) assertSize(size);
   const size = (overrides["size"] as ModelSize | undefined) ?? options.size;
   const base: RunConfig = { ...structuredClone(config), size, model: modelConfig(config.model, size, []) };
-  const models = layers.flatMap(({ model }) => (model === undefined ? [] : [model]));
+  const models = layers.flatMap(({ model }: Overrides) => (model === undefined ? [] : [model]));
   // A model with a misspelt field may lack the right one, and that is no error to begin with.
   const known = reference(base) as { model: object };
   for (const model of models) assertKnownFields(model, known.model, ["model"]);

@@ -5,6 +5,7 @@ import { type Device, parseDevice } from "@insula/ort-session";
 import { z } from "zod";
 import { DEFAULT_CUDA, DEFAULT_VALIDATION } from "./defaults.js";
 import { FOLDER_NAME, isFolderName } from "./folder-name.js";
+import { isRecord } from "./overrides.js";
 import { ROBOTS, type RunConfig, VALIDATION_METRICS } from "./types.js";
 
 const folderName = z.string().refine(isFolderName, { message: FOLDER_NAME, abort: true });
@@ -294,9 +295,6 @@ export function assertKnownFields(value: unknown, reference: unknown, path: read
     assertKnownFields(inner, reference[key], [...path, key]);
   }
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The error for a field that does not exist, with the closest of `known`. */
 export function unknownField(path: readonly string[], known: readonly string[]): InsulaError {
