@@ -11,8 +11,9 @@ import {
   SIZE_PRESETS,
 } from "@insula/model-types";
 import type { LrSchedule } from "../schedule.js";
+import { assertKnownFields } from "./known-fields.js";
 import { isRecord, mergeOverrides, type Overrides } from "./overrides.js";
-import { assertKnownFields, checkRunConfig } from "./schema.js";
+import { checkRunConfig } from "./schema.js";
 import type { RunConfig, TrainConfig } from "./types.js";
 import { withVariants } from "./variants.js";
 

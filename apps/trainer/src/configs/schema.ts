@@ -5,7 +5,6 @@ import { type Device, parseDevice } from "@insula/ort-session";
 import { z } from "zod";
 import { DEFAULT_CUDA, DEFAULT_VALIDATION } from "./defaults.js";
 import { FOLDER_NAME, isFolderName } from "./folder-name.js";
-import { isRecord } from "./overrides.js";
 import { ROBOTS, type RunConfig, VALIDATION_METRICS } from "./types.js";
 
 const folderName = z.string().refine(isFolderName, { message: FOLDER_NAME, abort: true });
@@ -282,18 +281,6 @@ function checkTogether(config: RunConfig): RunConfig {
   if (model.pi0Fast && flowDraws > 1)
     throw refuse("flowDraws", "1 for pi0_fast, which has no expert", flowDraws);
   return config;
-}
-
-/**
- * Check the names of fields before the others are filled in: those of records in `value` that `reference` has a record for.
- * @throws InsulaError `config/field` with the closest name.
- */
-export function assertKnownFields(value: unknown, reference: unknown, path: readonly string[]): void {
-  if (!isRecord(value) || !isRecord(reference)) return;
-  for (const [key, inner] of Object.entries(value)) {
-    if (!(key in reference)) throw unknownField([...path, key], Object.keys(reference));
-    assertKnownFields(inner, reference[key], [...path, key]);
-  }
 }
 
 /** The error for a field that does not exist, with the closest of `known`. */
