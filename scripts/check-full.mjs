@@ -1,30 +1,38 @@
 #!/usr/bin/env node
 /**
- * node scripts/check-full.mjs [NAME…] [--list]   (or: pnpm check:full)
+ * node scripts/check-full.mjs [NAME…] [--python PYTHON]… [--list]   (or: pnpm check:full)
  *
  * What takes too long for every change: each package's property tests with many more samples (INSULA_FUZZ_RUNS,
  * default 2000 where a property names no number of its own) and kills (INSULA_FULL), every public package from its
- * tarball, and the `check:…` scripts that packages and apps declare. An hour on two cores; NAME picks parts.
+ * tarball, and the `check:…` scripts that packages and apps declare. An hour on two cores; NAME picks parts. What other
+ * projects' libraries make of our files (TensorBoard, LeRobot, openpi) is checked with the Pythons that are given and
+ * have them; the rest is named as skipped.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
+import { pythonChecks } from "./lib/python-checks.mjs";
 import { members, pnpm, root } from "./lib/workspace.mjs";
 
 // biome-ignore lint/suspicious/noUndeclaredEnvVars: turbo and its cache are not used here
 const RUNS = process.env.INSULA_FUZZ_RUNS ?? "2000";
 
 const all = members();
-const parts = [...all.flatMap(fuzz), packAll(), ...all.flatMap(scripts)];
 const { values: args, positionals } = parseArgs({
-  options: { list: { type: "boolean" } },
+  options: { list: { type: "boolean" }, python: { type: "string", multiple: true, default: [] } },
   allowPositionals: true,
 });
+const python = pythonChecks(args.python);
+const parts = [...all.flatMap(fuzz), packAll(), ...all.flatMap(scripts), ...python.parts];
 const unknown = positionals.find((name) => !parts.some((p) => p.name === name));
-if (unknown) throw new Error(`no part '${unknown}'; there are ${parts.map((p) => p.name).join(", ")}`);
+if (unknown) {
+  const why = python.skipped.filter((line) => line.startsWith(unknown)).join("; ");
+  throw new Error(`no part '${unknown}'; ${why || `there are ${parts.map((p) => p.name).join(", ")}`}`);
+}
 if (args.list) {
   for (const { name, command } of parts) console.log(`${name.padEnd(24)}${command.slice(-4).join(" ")}`);
+  sayWhatIsSkipped();
   process.exit(0);
 }
 
@@ -42,8 +50,13 @@ for (const { name, cwd, command } of parts.filter(
   console.log(`== ${name}: ${status === 0 ? "ok" : "failed"}, ${((Date.now() - began) / 1000).toFixed(0)} s`);
   if (status !== 0) failed.push(name);
 }
+if (!positionals.length) sayWhatIsSkipped();
 console.log(failed.length ? `\nfailed: ${failed.join(", ")}` : "\nok");
 process.exitCode = failed.length ? 1 : 0;
+
+function sayWhatIsSkipped() {
+  for (const line of python.skipped) console.log(`skipped: ${line}`);
+}
 
 /** The tests of a package that draw samples. */
 function fuzz({ dir }) {

@@ -11,10 +11,10 @@ export {
   saveCheckpoint,
 } from "./checkpoint.js";
 export type { Io } from "./commands/command.js";
-export { type ConfigFile, loadConfig } from "./configs/file.js";
+export { type ConfigFile, type LoadedConfig, loadConfig } from "./configs/file.js";
 export { mergeOverrides, type Overrides, parseOverrides } from "./configs/overrides.js";
 export { DEFAULT_CONFIG, getConfig, listConfigs } from "./configs/registry.js";
-export { resolveConfig, scaledSchedule } from "./configs/resolve.js";
+export { type Resolution, resolveConfig, scaledSchedule } from "./configs/resolve.js";
 export { checkRunConfig } from "./configs/schema.js";
 export type {
   DataConfig,

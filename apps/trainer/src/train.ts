@@ -28,7 +28,7 @@ export type {
 
 /**
  * Train until `config.numTrainSteps` or an abort.
- * @throws InsulaError `train/diverged` when more than `config.maxSkippedSteps` steps in a row had a gradient that is not
+ * @throws InsulaError `train/diverged` when more than `config.maxSkippedSteps` steps in a row had a loss or gradient that is not
  *   finite; `checkpoint/gave-up` after `config.maxSaveFailures` failed saves in a row. The last checkpoint stays.
  */
 export async function train(parts: TrainParts, options: TrainOptions): Promise<TrainResult> {
@@ -39,7 +39,7 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
   const started = clock();
 
   const batches = await parts.openBatches(position.loader, first);
-  const recorder = openRecorder(run.dir, { config, step: first, log });
+  const recorder = openRecorder(run.dir, { config, step: first, log, clock });
   const saver = createSaver(checkpointRoot(run.dir), { ...parts, log, clock, start: position });
   const guard = createSkipGuard(config.maxSkippedSteps, log);
   let last: MetricsRow | undefined;
@@ -57,7 +57,7 @@ export async function train(parts: TrainParts, options: TrainOptions): Promise<T
       for (const hook of hooks) await hook({ row, batch, draws, session, recorder, best, validated });
       await saver.afterStep(position);
     }
-    await saver.atEnd(position, signal?.aborted ?? false);
+    await saver.atEnd(position, signal);
   } catch (error) {
     await saver.beforeError(position, error);
     throw error;

@@ -34,6 +34,8 @@ test.each([
   ["train", "pi05_droid_ki", "extra"],
   ["evaluate"],
   [],
+  ["train", "--exp-name", "../../elsewhere"],
+  ["train", "--exp-name", ""],
 ])("wrong command line: %j", async (...args) => {
   const { code, err, out } = await insula(...args);
   expect({ code, err }).toMatchSnapshot();
@@ -137,6 +139,13 @@ describe("a run that is there", () => {
     expect(readMetrics(join(dir, "metrics.jsonl"))).toHaveLength(1);
     expect(existsSync(join(dir, "assets", "droid", "norm_stats.json"))).toBe(true);
   });
+});
+
+test("a run has 30 seconds from a signal to the exit, as clusters grant", async () => {
+  const { out } = await insula("train", "--help");
+  expect(out.replaceAll(/\s+/g, " ")).toContain(
+    "--grace-seconds <n> from SIGTERM or SIGINT to the exit, for a step and its checkpoint (default: 30)",
+  );
 });
 
 test("evaluate --help says what 'untrained' is", async () => {

@@ -99,13 +99,31 @@ test("the numbers of the reference", () => {
       "pi0_aloha_pen_uncap | pi0 | 32/50/48 | 32x20000 | 1000 0.000025 30000 0.0000025 | 0.99 | z-score | 6,-1,6,-1",
       "pi05_aloha_pen_uncap | pi05 | 32/50/200 | 64x20000 | 1000 0.000025 30000 0.0000025 | 0.99 | quantile | 6,-1,6,-1",
       "pi0_aloha_sim | pi0 | 32/50/48 | 32x20000 | 1000 0.000025 30000 0.0000025 | 0.99 | z-score | as is",
-      "debug | pi0 | 32/10/48 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | z-score | as is",
-      "debug_restore | pi0 | 32/10/48 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | z-score | as is",
-      "debug_pi05 | pi05 | 32/10/200 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | quantile | as is",
+      "debug | pi0 | 32/50/48 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | z-score | as is",
+      "debug_restore | pi0 | 32/50/48 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | z-score | as is",
+      "debug_pi05 | pi05 | 32/50/200 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | quantile | as is",
       "debug_pi05_ki | pi05_ki | 32/10/256 | 2x10 | 1000 0.000025 30000 0.0000025 | 0.99 | quantile | as is",
       "bench_small | pi05_ki | 32/16/256 | 4x10 | 1000 0.000025 30000 0.0000025 | 0.99 | quantile | as is",
     ]
   `);
+});
+
+test("statistics of a pretrained checkpoint go with its weights", () => {
+  const released = (name: string) => `gs://openpi-assets/checkpoints/${name}/assets`;
+  const declared = listConfigs().flatMap(({ name, data }) =>
+    data.assetsDir ? [[name, data.assetsDir]] : [],
+  );
+  expect(Object.fromEntries(declared)).toEqual({
+    pi05_droid_finetune: released("pi05_droid"),
+    pi05_full_droid_finetune: released("pi05_base"),
+    pi0_aloha_pen_uncap: released("pi0_base"),
+    pi05_aloha_pen_uncap: released("pi05_base"),
+  });
+  for (const [name, assetsDir] of declared) {
+    expect(resolve(name!, "full").data.assetsDir).toBe(assetsDir);
+    for (const size of ["tiny", "small"] as const) expect(resolve(name!, size).data.assetsDir).toBeNull();
+    expect(resolve(name!, "tiny", "data.assetsDir=mine").data.assetsDir).toBe("mine");
+  }
 });
 
 test("pi05_droid_ki", () => {
@@ -180,12 +198,39 @@ test.each([
   ["model=3"],
   ["data.robot=drone"],
   ["optimizer.b2=1.5"],
+  ["model.vlm.lora.attn.rnk=8"],
+  ["model.expert.lora.ffn.alpah=8"],
+  ["model.siglip.witdh=8"],
+  ["data.filter.tsks=[]"],
+  ["data.filter.idle.treshold=1"],
+  ["data.filter.idle.zzzzzzzzzz=1"],
+  ['data.mixture=[{"repoId":"a","weight":1},{"repoId":"b","weight":1,"robt":"droid"}]'],
+  ['data.mixture=[{"repoId":"a","weight":1,"filter":{"idle":{"dimz":1}}}]'],
+  ["rematerialize.vml=2"],
+  ["data.assetId=.."],
+  ["data.assetId=droid/../../../x"],
+  ["data.assetId=./droid"],
+  ["data.assetId=/droid"],
+  ["data.assetId=droid//x"],
+  ["data.assetId=my arm"],
+  ["name=../x"],
   ["zzzzzzzzzz=1"],
   ["batchSize"],
   ["=3"],
   ["a..b=3"],
 ])("--set %s is refused", (setting) => {
   expect(() => resolve("pi05_droid_ki", "tiny", setting)).toThrowErrorMatchingSnapshot();
+});
+
+test.each(["droid", "lerobot/aloha_sim", "..droid", "a..b/.c", "v1.0"])("data.assetId %s is fine", (id) => {
+  expect(resolve("debug", "tiny", `data.assetId=${JSON.stringify(id)}`).data.assetId).toBe(id);
+});
+
+test("a configuration that is checked alone names the field, too", () => {
+  const config = { ...resolve("debug", "tiny"), batchsize: 3 };
+  expect(() => checkRunConfig(config)).toThrowErrorMatchingInlineSnapshot(
+    `[InsulaError: config: unknown field 'batchsize']`,
+  );
 });
 
 test("unknown and duplicate names", () => {

@@ -1,10 +1,10 @@
 /** The whole command on a small real dataset: train, resume, evaluate. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureSampleData } from "@insula/sample-data";
 import { readNormStats } from "@insula/transforms/node";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { readCheckpoint } from "../src/checkpoint.js";
 import { readMetrics } from "../src/metrics/jsonl.js";
 import { runCli } from "../src/program.js";
@@ -123,6 +123,39 @@ test("norm-stats writes what training computes", async () => {
   );
   const given = await train("given", "--num_steps", "1", "--set", `data.assetsDir=${join(base, "assets")}`);
   expect(given.out).toContain(`norm stats  ${join(base, "assets", "droid")}`);
+});
+
+test("statistics that are elsewhere are refused with what to do, before any data are opened", async () => {
+  const elsewhere = {
+    "gs://openpi-assets/checkpoints/pi05_droid/assets":
+      "error: config 'debug_pi05_ki' takes its normalisation statistics from " +
+      "gs://openpi-assets/checkpoints/pi05_droid/assets/droid; download that folder and give --set data.assetsDir=DIR " +
+      "with DIR/droid/norm_stats.json (`insula weights import` leaves them in assets/), or --set data.assetsDir=null " +
+      "to compute them from the dataset [norm-stats/not-local]",
+    [join(base, "nowhere")]:
+      `error: no norm_stats.json in ${join(base, "nowhere", "droid")} (data.assetsDir and data.assetId) ` +
+      "[norm-stats/not-found]",
+  };
+  for (const [assetsDir, error] of Object.entries(elsewhere)) {
+    const set = ["--set", `data.assetsDir=${assetsDir}`];
+    const trained = await train("elsewhere", ...set);
+    expect(trained).toMatchObject({ code: 1, err: error });
+    expect(trained.out).not.toContain("data        ");
+    expect(existsSync(join(base, "elsewhere"))).toBe(false);
+    const inspected = await insula(...["inspect", "tokens", "debug_pi05_ki", "--dataset", dataset, ...set]);
+    expect(inspected).toMatchObject({ code: 1, err: error });
+  }
+});
+
+test("norm-stats of a configuration whose statistics are elsewhere writes a folder here", async () => {
+  const cwd = process.cwd();
+  process.chdir(mkdtempSync(join(base, "cwd-")));
+  onTestFinished(() => process.chdir(cwd));
+  const args = ["norm-stats", "pi05_droid_finetune", "--size", "full", "--dataset", dataset];
+  const { code, out } = await insula(...args);
+  expect(code).toBe(0);
+  expect(out).toContain("train with them: --set data.assetsDir=assets");
+  expect(existsSync(join("assets", "droid", "norm_stats.json"))).toBe(true);
 });
 
 test.each(["pi0", "pi05", "pi0_fast"])("a %s model trains through the same pipeline", async (type) => {

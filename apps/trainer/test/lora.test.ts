@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildTrainingModel, countParams, initParams, isLora, mergeLora } from "@insula/ki-model";
@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { runArtifactOptions } from "../src/artifact.js";
 import { readCheckpointConfig, readParams, saveCheckpoint } from "../src/checkpoint.js";
 import { defineConfig } from "../src/configs/defaults.js";
+import { loadConfig } from "../src/configs/file.js";
 import { parseOverrides } from "../src/configs/overrides.js";
 import { getConfig } from "../src/configs/registry.js";
 import { resolveConfig } from "../src/configs/resolve.js";
@@ -58,6 +59,51 @@ describe("configuration", () => {
       lora: { attn: { rank: 8 } },
     });
     expect(model.expert.lora).toEqual({ ffn: { rank: 4 } });
+  });
+
+  test("a variant goes by its name, on the command line and in a file", async () => {
+    const named = ["model.vlm=gemma_2b_lora", 'model.expert="gemma_300m_lora"', "train=lora"];
+    const full = resolve("full", ...named).model;
+    expect(full.vlm).toEqual(GEMMA_VARIANTS.gemma_2b_lora);
+    expect(full.expert).toEqual(GEMMA_VARIANTS.gemma_300m_lora);
+    const { lora } = GEMMA_VARIANTS.gemma_2b_lora;
+    expect(resolve("tiny", ...named).model.vlm).toEqual({ ...resolve("tiny").model.vlm, lora });
+    expect(resolve("tiny", 'model={"vlm":"gemma_2b_lora"}').model.vlm.lora).toEqual(lora);
+    // What is said later changes it, or takes it away.
+    const changed = resolve("tiny", ...named, "model.vlm.lora.attn.rank=2").model.vlm.lora!;
+    expect(changed).toEqual({ attn: { rank: 2, alpha: 16 }, ffn: { rank: 16, alpha: 16 } });
+    expect(resolve("tiny", ...named, "model.vlm=gemma_2b").model.vlm.lora).toBeNull();
+
+    const file = join(dir, "named.ts");
+    const fields = `{ vlm: "gemma_2b_lora", expert: "gemma_300m_lora" }`;
+    writeFileSync(file, `export default { extends: "pi05_droid_ki", train: "lora", model: ${fields} };`);
+    const { declared, own } = await loadConfig(file);
+    const overrides = parseOverrides(["model.expert.lora.ffn=null"]);
+    const { vlm, expert } = resolveConfig(declared, { size: "tiny", own, overrides }).model;
+    expect([vlm.lora, expert.lora]).toEqual([lora, { attn: { rank: 32, alpha: 32 }, ffn: null }]);
+  });
+
+  test.each([
+    [
+      "model.vlm=gemma_2b_lroa",
+      "config: model.vlm: unknown variant 'gemma_2b_lroa'; did you mean 'gemma_2b_lora'?",
+    ],
+    [
+      "model.expert=gemma_2b_lora",
+      "config: model.expert: unknown variant 'gemma_2b_lora'; did you mean 'gemma_300m_lora'?",
+    ],
+    [
+      "model.vlm=qwen",
+      "config: model.vlm: unknown variant 'qwen'; expected one of gemma_2b, gemma_2b_lora, or fields",
+    ],
+    [
+      'model={"expert":"gemma_300_lora"}',
+      "config: model.expert: unknown variant 'gemma_300_lora'; did you mean 'gemma_300m_lora'?",
+    ],
+  ])("%s is refused with the closest name", (setting, message) => {
+    expect(() => resolve("tiny", setting)).toThrow(
+      expect.objectContaining({ code: "config/field", message }),
+    );
   });
 
   test("a declared variant keeps the size's widths, and gives way to overrides", () => {

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -7,9 +7,11 @@ import { consoleLine, duration } from "../src/metrics/console.js";
 import { lossCurvesSvg, niceTicks, smoothed } from "../src/metrics/curves.js";
 import { histogramSum } from "../src/metrics/histogram.js";
 import { openMetrics, readMetrics, readValidations } from "../src/metrics/jsonl.js";
+import { encodePng } from "../src/metrics/png.js";
 import { crc32c } from "../src/metrics/records.js";
 import type { MetricsRow, ValidationRow } from "../src/metrics/row.js";
 import { openEvents } from "../src/metrics/tensorboard.js";
+import { readEvents } from "./read-events.js";
 
 const dir = mkdtempSync(join(tmpdir(), "insula-metrics-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -102,74 +104,104 @@ test("CRC-32C of the standard's check string", () => {
   expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa); // RFC 3720 B.4
 });
 
-/** An independent reading of an event file: frames, checksums, the four fields. */
-function readEvents(path: string) {
-  const file = readFileSync(path);
-  const events: { time: number; step: number; version?: string; values: Record<string, number> }[] = [];
-  const mask = (crc: number) => Number((BigInt((crc >>> 15) | (crc << 17)) + 0xa282ead8n) & 0xffffffffn);
-  const fields = function* (b: Buffer): Generator<[number, bigint | Buffer]> {
-    let at = 0;
-    const varint = () => {
-      let value = 0n;
-      for (let shift = 0n; ; shift += 7n) {
-        const byte = b[at++]!;
-        value |= BigInt(byte & 127) << shift;
-        if (byte < 128) return value;
-      }
-    };
-    while (at < b.length) {
-      const key = Number(varint());
-      const wire = key & 7;
-      if (wire === 0) yield [key >> 3, varint()];
-      else {
-        const size = wire === 1 ? 8 : wire === 5 ? 4 : Number(varint());
-        yield [key >> 3, b.subarray(at, (at += size))];
-      }
-    }
-  };
-  for (let at = 0; at < file.length; ) {
-    const length = Number(file.readBigUInt64LE(at));
-    expect(file.readUInt32LE(at + 8)).toBe(mask(crc32c(file.subarray(at, at + 8))));
-    const payload = file.subarray(at + 12, at + 12 + length);
-    expect(file.readUInt32LE(at + 12 + length)).toBe(mask(crc32c(payload)));
-    const event = { time: 0, step: 0, values: {} as Record<string, number> } as (typeof events)[number];
-    for (const [id, value] of fields(payload)) {
-      if (id === 1) event.time = (value as Buffer).readDoubleLE();
-      if (id === 2) event.step = Number(value);
-      if (id === 3) event.version = (value as Buffer).toString();
-      if (id === 5) {
-        for (const [, entry] of fields(value as Buffer)) {
-          const [[, tag], [, scalar]] = [...fields(entry as Buffer)] as [[number, Buffer], [number, Buffer]];
-          event.values[tag.toString()] = scalar.readFloatLE();
-        }
-      }
-    }
-    events.push(event);
-    at += 16 + length;
-  }
-  return events;
+/** The events of a file but the first, which says the version. */
+function eventsAfterVersion(path: string): unknown[] {
+  const [first, ...rest] = readEvents(path);
+  expect(first).toEqual({ wall_time: 1_800_000_000, file_version: "brain.Event:2" });
+  return rest;
 }
 
-test("TensorBoard events read back", () => {
+test("TensorBoard's scalars read back", () => {
   const writer = openEvents(dir, { now: 1_800_000_000 });
   writer.write(300_000, 1_800_000_001.5, {
     scalars: { "loss/total": 1.5, "loss/none": undefined, lr: 1e-3 },
   });
   writer.write(2 ** 40, 1_800_000_002, { scalars: { "grad_norm/größe": Number.POSITIVE_INFINITY } });
   writer.close();
-  expect(readEvents(writer.path)).toEqual([
-    { time: 1_800_000_000, step: 0, version: "brain.Event:2", values: {} },
-    { time: 1_800_000_001.5, step: 300_000, values: { "loss/total": 1.5, lr: Math.fround(1e-3) } },
-    { time: 1_800_000_002, step: 2 ** 40, values: { "grad_norm/größe": Number.POSITIVE_INFINITY } },
+  const scalar = (tag: string, simple_value: number) => ({ tag, simple_value });
+  expect(eventsAfterVersion(writer.path)).toEqual([
+    {
+      wall_time: 1_800_000_001.5,
+      step: 300_000,
+      summary: { value: [scalar("loss/total", 1.5), scalar("lr", Math.fround(1e-3))] },
+    },
+    {
+      wall_time: 1_800_000_002,
+      step: 2 ** 40,
+      summary: { value: [scalar("grad_norm/größe", Number.POSITIVE_INFINITY)] },
+    },
+  ]);
+});
+
+test("TensorBoard's histograms read back", () => {
+  const sum = histogramSum();
+  sum.add([-3, 0.25, 0.25, 8]);
+  const made = sum.result()!;
+  const writer = openEvents(dir, { now: 1_800_000_000 });
+  writer.write(5, 1_800_000_001, { histograms: { "gradients/vlm": made } });
+  writer.close();
+  const [{ summary }, ...more] = eventsAfterVersion(writer.path) as [{ summary: unknown }];
+  expect(more).toEqual([]);
+  expect(summary).toEqual({
+    value: [
+      {
+        tag: "gradients/vlm",
+        histo: {
+          ...{ min: -3, max: 8, num: 4, sum: 5.5, sum_squares: 9 + 0.125 + 64 },
+          ...{ bucket_limit: made.limits, bucket: made.counts },
+        },
+      },
+    ],
+  });
+  // One bucket each for what was counted, wide ones between.
+  expect(made.counts.filter((count) => count > 0)).toEqual([1, 2, 1]);
+});
+
+test("TensorBoard's images and texts read back", () => {
+  const rgb = Uint8Array.from({ length: 5 * 2 * 3 }, (_, i) => 8 * i);
+  const png = encodePng({ width: 5, height: 2, rgb });
+  const writer = openEvents(dir, { now: 1_800_000_000 });
+  writer.write(7, 1_800_000_001, {
+    images: { "val/trajectory/1": { width: 5, height: 2, png } },
+    texts: { config: "**tiny**, größer" },
+  });
+  writer.close();
+  const [event] = eventsAfterVersion(writer.path);
+  expect(event).toEqual({
+    wall_time: 1_800_000_001,
+    step: 7,
+    summary: {
+      value: [
+        {
+          tag: "val/trajectory/1",
+          image: { height: 2, width: 5, colorspace: 3, encoded_image_string: new Uint8Array(png) },
+        },
+        {
+          tag: "config",
+          // DT_STRING, one of them
+          tensor: { dtype: 7, tensor_shape: { dim: [{ size: 1 }] }, string_val: ["**tiny**, größer"] },
+          metadata: { plugin_data: { plugin_name: "text" } },
+        },
+      ],
+    },
+  });
+});
+
+test("a resumed run tells TensorBoard which steps are taken again", () => {
+  const writer = openEvents(dir, { now: 1_800_000_000, resumeStep: 300 });
+  writer.close();
+  // event.proto: SessionLog.START at step 301 hides what earlier files hold from there on.
+  expect(eventsAfterVersion(writer.path)).toEqual([
+    { wall_time: 1_800_000_000, step: 301, session_log: { status: 1 } },
   ]);
 });
 
 test("the console line holds means since the last one", () => {
-  expect(consoleLine([row(1), row(2)], 200)).toMatchInlineSnapshot(
+  expect(consoleLine([row(1), row(2)], 200, 500)).toMatchInlineSnapshot(
     `"step   2/200  total 7.0000  fast_loss 5.2500  action_loss 1.7500  fast_acc 25.0%  grad 1.50  vlm 1.25  expert 1.0e-3  lr 1.00e-3  8.00 samples/s  ETA 1m39s"`,
   );
   const { fast_loss, fast_accuracy, grad_norm_vlm, ...actionOnly } = row(200);
-  expect(consoleLine([actionOnly], 200)).toMatchInlineSnapshot(
+  expect(consoleLine([actionOnly], 200, 500)).toMatchInlineSnapshot(
     `"step 200/200  total 1.0400  action_loss 1.0050  grad 1.50  expert 1.0e-3  lr 1.00e-3  8.00 samples/s  ETA 0s"`,
   );
   expect([12.4, 65, 3725].map(duration)).toEqual(["12s", "1m05s", "1h02m"]);

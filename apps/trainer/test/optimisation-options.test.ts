@@ -38,8 +38,27 @@ test("options of the optimizer are those of its graph", () => {
     hash({ noWeightDecay: [".*(bias|scale)"] }),
     hash({ clipGradientNorm: 2 }),
     hash({ weightDecay: 0.1 }),
+    hash({ b1: 0.8 }),
+    hash({ b2: 0.99 }),
+    hash({ eps: 1e-6 }),
     hash({}, null),
   ];
+  expect(new Set(hashes).size).toBe(hashes.length);
+});
+
+test("insulation and the bound on rows of logits reach the training graph", () => {
+  expect(runArtifactOptions(toyConfig())).not.toHaveProperty("insulate");
+  expect(runArtifactOptions(toyConfig())).not.toHaveProperty("lossRows");
+  expect(runArtifactOptions(toyConfig({ insulate: false })).insulate).toBe(false);
+  // No text has more targets than tokens behind its first.
+  expect([5, 11, 12, 500].map((lossRows) => runArtifactOptions(toyConfig({ lossRows })).lossRows)).toEqual([
+    5, 11, 11, 11,
+  ]);
+  const hashes = [{}, { insulate: false }, { lossRows: 5 }].map((more) => {
+    const { options, models } = buildRunArtifact(toyConfig(more)).manifest;
+    expect(options).toMatchObject(more);
+    return models["training_model"]!.sha256;
+  });
   expect(new Set(hashes).size).toBe(hashes.length);
 });
 

@@ -1,6 +1,6 @@
 /** Disks that are full and folders that cannot be written: real limits of the operating system. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -116,4 +116,46 @@ test("interrupted, there is no time to wait: the emergency folder at once", asyn
     /failure 1 of 9 \(maxSaveFailures\), and no time for more. The run ends after step 5/,
   );
   expect(await listCheckpoints(join(emergencyDir, "pi05_droid_ki", "stopped"))).toEqual([5]);
+});
+
+/** Nobody, root included, can save where a folder should be and is none. */
+function block(dir: string): void {
+  rmSync(join(dir, "checkpoints"), { recursive: true });
+  writeFileSync(join(dir, "checkpoints"), "");
+}
+
+test("a signal while the last save waits to be tried again: once more, then the emergency folder", async () => {
+  const emergencyDir = join(base, "rescue");
+  const dir = join(base, "waiting");
+  // The next try would be ten minutes away.
+  const config = { numTrainSteps: 3, saveInterval: 100, saveRetrySeconds: 600, emergencyDir };
+  const toy = startToy({ dir, config, stepMs: 300 });
+  await toy.printed(/step +1\/3/);
+  block(dir);
+  await toy.printed(/failure 1 of 5, there is none yet; next try in 10m/);
+  toy.process.kill("SIGTERM");
+  const begin = performance.now();
+  expect(await toy.ended, toy.output()).toEqual({ code: 143, signal: null });
+  expect(performance.now() - begin).toBeLessThan(5000);
+  const saved = join(emergencyDir, "pi05_droid_ki", "waiting", "3");
+  expect(toy.output()).toContain(
+    `failure 2 of 5 (maxSaveFailures), and no time for more. The run ends after step 3. An emergency checkpoint is in ${saved}: ` +
+      `move it to ${join(dir, "checkpoints", "3")} and --resume`,
+  );
+  expect((await readCheckpoint(saved)).state.step).toBe(3);
+});
+
+test("a signal while the last save waits finds the folder again: no emergency", async () => {
+  const emergencyDir = join(base, "unneeded");
+  const dir = join(base, "again");
+  const config = { numTrainSteps: 3, saveInterval: 100, saveRetrySeconds: 600, emergencyDir };
+  const toy = startToy({ dir, config, stepMs: 300 });
+  await toy.printed(/step +1\/3/);
+  block(dir);
+  await toy.printed(/failure 1 of 5/);
+  rmSync(join(dir, "checkpoints"));
+  toy.process.kill("SIGINT");
+  expect(await toy.ended, toy.output()).toEqual({ code: 130, signal: null });
+  expect(await listCheckpoints(join(dir, "checkpoints"))).toEqual([3]);
+  expect(existsSync(emergencyDir)).toBe(false);
 });

@@ -45,8 +45,8 @@ test("a save is due every saveInterval and at a new best step, and only there", 
     await saver.afterStep(position);
   }
   expect(await listCheckpoints(root)).toEqual([4, 6, 8]);
-  await saver.atEnd(position, false);
-  await saver.atEnd(position, false);
+  await saver.atEnd(position);
+  await saver.atEnd(position);
   expect(await listCheckpoints(root)).toEqual([4, 6, 8, 10]);
 });
 

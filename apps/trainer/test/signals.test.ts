@@ -1,11 +1,13 @@
 /** Real signals to real processes: the whole command, and the loop on the toy model where time matters. */
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import { latestWhole, listCheckpoints } from "../src/checkpoint.js";
 import { readMetrics } from "../src/metrics/jsonl.js";
+import { watchSignals } from "../src/train/signals.js";
 import { startChild, startToy } from "./toy-process.js";
 
 const base = mkdtempSync(join(tmpdir(), "insula-signals-"));
@@ -65,6 +67,76 @@ test("what is not done in time is left: the exit code is the signal's, the check
   expect(await listCheckpoints(join(dir, "checkpoints"))).toEqual([2]);
   expect(readdirSync(join(dir, "checkpoints"))).toEqual(["2"]);
   expect((await latestWhole(join(dir, "checkpoints"))).step).toBe(2);
+});
+
+/** Well below what the native call of `busy-run.ts` takes, which `process.exit` waits for. */
+const AT_ONCE_MS = 2000;
+
+test.each([
+  ["SIGTERM", 143],
+  ["SIGINT", 130],
+] as const)("a second %s leaves in the middle of a native call, with %i", async (signal, code) => {
+  const busy = startChild("busy-run.ts", ["30", "0"]);
+  await busy.printed(/busy/);
+  busy.process.kill("SIGTERM");
+  await busy.printed(/SIGTERM: finishing/);
+  busy.process.kill(signal);
+  const begin = performance.now();
+  expect(await busy.ended, busy.output()).toEqual({ code, signal: null });
+  expect(performance.now() - begin).toBeLessThan(AT_ONCE_MS);
+  expect(busy.output()).not.toContain("done");
+});
+
+test("the end of the grace leaves in the middle of a native call, with all that was printed", async () => {
+  const padding = 2_000_000; // far more than a pipe holds
+  const busy = startChild("busy-run.ts", ["1", String(padding)]);
+  await busy.printed(/busy/);
+  const begin = performance.now();
+  busy.process.kill("SIGINT");
+  expect(await busy.ended).toEqual({ code: 130, signal: null });
+  expect(performance.now() - begin).toBeGreaterThan(900);
+  expect(performance.now() - begin).toBeLessThan(1000 + AT_ONCE_MS);
+  const dots = ".".repeat(padding);
+  const lines = busy.output().split("\n");
+  expect(lines.map((line) => line.replace(dots, "…"))).toEqual([
+    "busy",
+    "SIGINT: finishing this step and saving; once more leaves at once…end",
+    "ERROR: SIGINT: the step and its checkpoint were not done within 1 s (--grace-seconds). Leaving now: earlier " +
+      "checkpoints are whole, and --resume continues from the last…end",
+    "",
+  ]);
+});
+
+test("a reader who does not read does not keep it", async () => {
+  const busy = startChild("busy-run.ts", ["30", "2000000"]);
+  await busy.printed(/busy/);
+  const exited = once(busy.process, "exit");
+  busy.process.kill("SIGTERM");
+  await busy.printed(/SIGTERM: finishing/);
+  busy.process.stdout!.pause();
+  busy.process.kill("SIGTERM");
+  const begin = performance.now();
+  expect(await exited).toEqual([143, null]);
+  expect(performance.now() - begin).toBeLessThan(AT_ONCE_MS);
+  busy.process.stdout!.resume();
+});
+
+test("the live line is gone before the process is", () => {
+  const told: string[] = [];
+  const watch = watchSignals({
+    graceSeconds: 30,
+    log: (line) => told.push(line),
+    live: { clear: () => told.push("cleared") },
+    exit: (code) => told.push(`exit ${code}`),
+  });
+  onTestFinished(watch.release);
+  process.emit("SIGTERM", "SIGTERM");
+  process.emit("SIGINT", "SIGINT");
+  expect(told).toEqual([
+    "SIGTERM: finishing this step and saving; once more leaves at once",
+    "cleared",
+    "exit 130",
+  ]);
 });
 
 test("insula train: SIGTERM, a checkpoint, 143", async () => {

@@ -31,6 +31,11 @@ test("every first skipped step in a row is explained", async () => {
   });
 });
 
+test("a loss that is not finite is the reason, also where the gradient is", async () => {
+  const { lines } = await told([row(1, { total: Number.POSITIVE_INFINITY, fast_loss: 2, grad_norm: 3 })]);
+  expect(lines).toEqual(["warning: step 1: total is Infinity; because: nothing was changed"]);
+});
+
 test("a loss scale on its way down needs no explanation; one at its end and a loss that overflows do", async () => {
   expect((await told([row(1, { loss_scale: 65536 }), row(2, { loss_scale: 32768 })])).asked).toBe(0);
   expect((await told([row(1, { loss_scale: 1 })])).asked).toBe(1);

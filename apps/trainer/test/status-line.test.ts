@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { liveLine, type Terminal } from "../src/metrics/live-output.js";
+import { createPace } from "../src/metrics/pace.js";
 import type { MetricsRow } from "../src/metrics/row.js";
 import { nextRates, type Rates, type Status, statusLine } from "../src/metrics/status-line.js";
 
 const rates: Rates = {
-  ...{ total: 4.1, fastLoss: 3.2, actionLoss: 0.9, samplesPerS: 11.4, dataShare: 0.031, stepMs: 350 },
+  ...{ total: 4.1, fastLoss: 3.2, actionLoss: 0.9, samplesPerS: 11.4, dataShare: 0.031 },
 };
-const status: Status = { step: 1234, totalSteps: 30_000, rates };
+const status: Status = { step: 1234, totalSteps: 30_000, rates, wallMs: 350 };
 
 test("the line, at several widths: what matters least goes first", () => {
   const lines = [140, 100, 60, 36, 20, 4].map((columns) => statusLine(status, columns));
@@ -39,17 +40,32 @@ test("never wider than the terminal, one line, no control characters, whatever t
         total: number,
         samplesPerS: number,
         dataShare: number,
-        stepMs: number,
         fastLoss: number,
         actionLoss: number,
       }),
-      (columns, step, totalSteps, rates) => {
-        const line = statusLine({ step, totalSteps, rates, activity: "validating" }, columns);
+      number,
+      (columns, step, totalSteps, rates, wallMs) => {
+        const line = statusLine({ step, totalSteps, rates, wallMs, activity: "validating" }, columns);
         expect([...line].length).toBeLessThanOrEqual(columns);
         expect([...line].every((character) => character >= " " && character !== "\u007f")).toBe(true);
       },
     ),
   );
+});
+
+test("the time to go counts what happens between steps, and not what only the first one does", () => {
+  let now = 0;
+  const pace = createPace(() => now);
+  const end = (step: number, after: number): number => {
+    now += after;
+    return pace({ step, step_ms: 100 });
+  };
+  now = 60_000; // opening the graphs
+  expect(pace({ step: 301, step_ms: 5000 })).toBe(5000);
+  expect(end(302, 100)).toBe(100);
+  expect(end(303, 100)).toBe(100);
+  expect(end(304, 100 + 1700)).toBe(2000 / 3); // a validation, and a save, after step 303
+  expect(end(310, 600)).toBe(2600 / 9);
 });
 
 test("means follow the steps, and recover from one that was not finite", () => {

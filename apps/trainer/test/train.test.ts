@@ -17,7 +17,12 @@ afterAll(() => rmSync(base, { recursive: true }));
 async function run(
   name: string,
   config: RunConfig,
-  more: { resume?: boolean; abortAfter?: number; wrap?: (parts: TrainParts) => TrainParts } = {},
+  more: {
+    resume?: boolean;
+    abortAfter?: number;
+    wrap?: (parts: TrainParts) => TrainParts;
+    clock?: () => number;
+  } = {},
 ) {
   const lines: string[] = [];
   const parts = await toyParts(config);
@@ -36,6 +41,7 @@ async function run(
     run: await openRunDir(join(base, name), { resume: more.resume ?? false }),
     log: (line) => lines.push(line),
     signal: controller.signal,
+    ...(more.clock ? { clock: more.clock } : {}),
   }).finally(() => parts.session.release());
   return { ...result, lines, dir: join(base, name) };
 }
@@ -77,6 +83,39 @@ test("likewise in micro-batches, with several draws per sample", async () => {
   expect(losses(whole.dir)[0]!.total / losses(four.dir)[0]!.total).toBeCloseTo(1, 6);
   const single = await run("parts-single", toyConfig({ numTrainSteps: 1 }));
   expect(Math.abs(losses(single.dir)[0]!.total / losses(four.dir)[0]!.total - 1)).toBeGreaterThan(1e-4);
+});
+
+test("the console's time to go counts what happens between steps, from the second step on", async () => {
+  let seconds = 0;
+  const { lines } = await run("eta", toyConfig({ numTrainSteps: 4, logInterval: 1 }), {
+    clock: () => 1000 * seconds,
+    wrap: ({ session, ...parts }) => ({
+      ...parts,
+      session: {
+        ...session,
+        async step(...args) {
+          seconds += 10;
+          return session.step(...args);
+        },
+      },
+      hooks: [async () => void (seconds += 50)],
+    }),
+  });
+  const told = lines.filter((line) => line.startsWith("step "));
+  expect(told.map((line) => /ETA .*$/.exec(line)?.[0])).toEqual([
+    "ETA 30s",
+    "ETA 2m00s",
+    "ETA 1m00s",
+    "ETA 0s",
+  ]);
+});
+
+test("whoever shows what goes on is told of every save, and when it is over", async () => {
+  const told: (string | undefined)[] = [];
+  await run("told", toyConfig({ numTrainSteps: 3, saveInterval: 2 }), {
+    wrap: (parts) => ({ ...parts, activity: (what) => told.push(what) }),
+  });
+  expect(told).toEqual(["saving", undefined, "saving", undefined]); // after step 2, and at the end
 });
 
 test("a resumed run may be cut into other micro-batches, not into other draws", async () => {

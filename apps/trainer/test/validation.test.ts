@@ -92,11 +92,19 @@ test("rows, line, pictures; the same after a resume, and no trace of it in the t
   expect(await state(without.dir)).toEqual(await state(straight.dir));
   expect(await state(halves.dir)).toEqual(await state(straight.dir));
 
-  // The live line: before the first step, after each, while validating, and gone in the end.
+  // The live line: before the first step, after each, while validating and saving, and gone in the end.
   expect(straight.shown[0]).toEqual({ step: 0, totalSteps: 4, activity: "preparing the first step" });
   const during = straight.shown.filter((status) => status !== "cleared");
   expect(during.flatMap(({ step, activity }) => (activity === "validating" ? [step] : []))).toEqual([2, 4]);
-  expect(during.at(-1)).toMatchObject({ step: 4, rates: { total: expect.any(Number) } });
+  expect(during.flatMap(({ step, activity }) => (activity === "saving" ? [step] : []))).toEqual([2, 4]);
+  expect(during.at(-1)).toMatchObject({
+    step: 4,
+    rates: { total: expect.any(Number) },
+    wallMs: expect.any(Number),
+  });
+  // Between the first step and the last lie a validation and a save: more than the steps themselves.
+  const steps = readMetrics(metrics(straight.dir)).slice(1);
+  expect(3 * during.at(-1)!.wallMs!).toBeGreaterThan(steps.reduce((sum, { step_ms }) => sum + step_ms, 0));
   expect(straight.shown.at(-1)).toBe("cleared");
   expect(straight.lines.filter((line) => line.startsWith("validation step 2  total "))).toHaveLength(1);
   const predictions = (await readPredictions(straight.dir))!;
@@ -114,6 +122,32 @@ test("rows, line, pictures; the same after a resume, and no trace of it in the t
   expect(times("gradients/expert")).toBe(2);
   expect(times("gradients/PaliGemma/llm/embedder/input_embedding")).toBe(2);
   expect([times("val/trajectory/1"), times("\u0089PNG"), times("```json")]).toEqual([2, 6, 1]);
+}, 60_000);
+
+test("as many episodes as asked for, in as many denoising steps", async () => {
+  // Three of the six episodes are held out; at learning rate 0 only the sampler tells runs apart.
+  const once = async (dir: string, episodes: number | null, denoiseSteps: number) => {
+    const set = {
+      "data.heldOut": 0.5,
+      "validation.episodes": episodes,
+      "validation.denoiseSteps": denoiseSteps,
+    };
+    const run = await train(
+      dir,
+      ...["--num-steps", "1", ...every(1), "--set", 'lrSchedule={"type":"constant","lr":0}'],
+      ...Object.entries(set).flatMap(([path, value]) => ["--set", `${path}=${value}`]),
+    );
+    expect(run.code, run.lines.join("\n")).toBe(0);
+    return (await readPredictions(run.dir))!.chunks;
+  };
+  const all = await once("all-episodes", null, 2);
+  const one = await once("one-episode", 1, 2);
+  const fewer = await once("one-step", 1, 1);
+  const episodesOf = (chunks: typeof all) => new Set(chunks.map(({ episode }) => episode)).size;
+  expect([all, one, fewer].map(episodesOf)).toEqual([3, 1, 1]);
+  const [two, single] = [one, fewer].map((chunks) => chunks.map(({ sampled: _, ...seen }) => seen));
+  expect(single).toEqual(two);
+  for (const [i, { sampled }] of fewer.entries()) expect(sampled).not.toEqual(one[i]!.sampled);
 }, 60_000);
 
 test("errors agree with those of `insula evaluate`", async () => {

@@ -46,7 +46,7 @@ export interface StepMetrics extends LossMetrics {
   param_norm: number;
   /** What the loss was multiplied by; float16 compute only. */
   loss_scale?: number;
-  /** 1 when a gradient was not finite: the step changed nothing. Absent otherwise. */
+  /** 1 when the loss or a gradient was not finite: the step changed nothing. Absent otherwise. */
   skipped?: 1;
 }
 

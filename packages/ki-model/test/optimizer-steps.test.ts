@@ -29,7 +29,7 @@ async function update(
     const value = name.startsWith("nu/") ? () => draw() ** 2 : draw;
     feeds[name] = tensor(Float32Array.from({ length: size }, value), shape);
   }
-  Object.assign(feeds, { lr: scalar(1e-2), step: scalar(3) });
+  Object.assign(feeds, { lr: scalar(1e-2), step: scalar(3), loss: scalar(2.5) });
   edit(feeds);
   try {
     return { feeds, out: await session.run(feeds) };
@@ -52,6 +52,31 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY, -Number.POSITIVE_INFINITY, 3e38
     for (const name of replaced) expect(out[name]!.data).toEqual(feeds[name.slice(4)]!.data);
   },
 );
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+  "a loss of %d with a finite gradient changes nothing, bit by bit",
+  async (bad) => {
+    for (const lossScaling of [false, true]) {
+      const { feeds, out } = await update({ weightDecay: 0.1, lossScaling }, (f) => {
+        f["loss"] = scalar(bad);
+      });
+      expect(Number.isFinite(Number(out["grad_norm"]!.data[0]))).toBe(true);
+      const replaced = Object.keys(out).filter((name) => name.startsWith("new/"));
+      expect(replaced).toHaveLength(8);
+      for (const name of replaced) expect(out[name]!.data).toEqual(feeds[name.slice(4)]!.data);
+    }
+  },
+);
+
+test("how large a finite loss is changes no bit", async () => {
+  const { out } = await update({});
+  for (const loss of [0, -3.4e38, 3.4028234663852886e38]) {
+    const other = await update({}, (f) => {
+      f["loss"] = scalar(loss);
+    });
+    expect(other.out).toEqual(out);
+  }
+});
 
 test("scaled gradients and the scale give the step of the plain gradients", async () => {
   await fc.assert(
@@ -76,6 +101,43 @@ test("scaled gradients and the scale give the step of the plain gradients", asyn
     }),
     { numRuns: 10 },
   );
+});
+
+test.each([
+  { b1: 0.9, b2: 0.95, eps: 1e-8 },
+  { b1: 0.6, b2: 0.95, eps: 1e-8 },
+  { b1: 0.9, b2: 0.7, eps: 1e-8 },
+  { b1: 0.9, b2: 0.95, eps: 0.05 },
+  { b1: 0, b2: 0.5, eps: 1 },
+])("a step with %j is AdamW's as it is written down", async ({ b1, b2, eps }) => {
+  const weightDecay = 0.1;
+  const options = { b1, b2, eps, weightDecay, clipGradientNorm: 1e9, emaDecay: null };
+  const { feeds, out } = await update(options);
+  const numbers = (values: Record<string, Tensor>, name: string) => Array.from(values[name]!.data, Number);
+  const [lr, t] = [1e-2, 3];
+  for (const { name } of PARAMS) {
+    const [p, g, m, v] = ["", "grad/", "mu/", "nu/"].map((prefix) => numbers(feeds, prefix + name)) as [
+      number[],
+      number[],
+      number[],
+      number[],
+    ];
+    const mu = g.map((x, i) => b1 * m[i]! + (1 - b1) * x);
+    const nu = g.map((x, i) => b2 * v[i]! + (1 - b2) * x ** 2);
+    const next = p.map((x, i) => {
+      const direction = mu[i]! / (1 - b1 ** t) / (Math.sqrt(nu[i]! / (1 - b2 ** t)) + eps);
+      return x - lr * (direction + weightDecay * x);
+    });
+    for (const [prefix, expected] of [
+      ["", next],
+      ["mu/", mu],
+      ["nu/", nu],
+    ] as const) {
+      for (const [i, x] of numbers(out, `new/${prefix}${name}`).entries()) {
+        expect(x, `${prefix}${name} ${i}`).toBeCloseTo(expected[i]!, 6);
+      }
+    }
+  }
 });
 
 test("clipped by group, each is scaled by its own norm; jointly, both by one", async () => {

@@ -71,6 +71,39 @@ test("a batch with a NaN changes nothing in float32 either", async () => {
   await session.release();
 });
 
+/** Its square is no float32; its gradient, which grows with it, is one. */
+const HUGE = 3e19;
+
+test.each([1, 2])(
+  "a loss that overflows changes nothing where its gradient does not, in %i micro-batches",
+  async (gradientAccumulation) => {
+    const artifact = buildArtifact(config, { batchSize: 2, gradientAccumulation });
+    const session = await createTrainSession({ artifact, params: testParams(config) });
+    await session.step(batch, draws, 1e-3);
+    const before = await session.state();
+    const data = batch.actions.data.slice();
+    data[3] = HUGE;
+    const metrics = await session.step({ ...batch, actions: { ...batch.actions, data } }, draws, 1e-3);
+    expect(metrics).toMatchObject({ skipped: 1, total: Number.POSITIVE_INFINITY });
+    expect(Number.isFinite(metrics.grad_norm)).toBe(true);
+    expect({ ...(await session.state()), step: before.step }).toEqual(before);
+    expect((await session.step(batch, draws, 1e-3)).skipped).toBeUndefined();
+    await session.release();
+  },
+);
+
+test("a total that overflows over micro-batches is told as that of the whole batch would be", async () => {
+  const heavy = testConfig({ kiFastTokenLossWeight: 3e38 });
+  for (const gradientAccumulation of [1, 2]) {
+    const artifact = buildArtifact(heavy, { batchSize: 2, gradientAccumulation });
+    const session = await createTrainSession({ artifact, params: testParams(heavy) });
+    const metrics = await session.step(batch, draws, 1e-3);
+    expect(metrics).toMatchObject({ skipped: 1, total: Number.POSITIVE_INFINITY });
+    expect(Number.isFinite(metrics.fast_loss)).toBe(true);
+    await session.release();
+  }
+});
+
 test("frozen parameters are stored as bfloat16, stay, and come back out", async () => {
   const freeze = ["PaliGemma/img/.*", "PaliGemma/llm/embedder/.*"];
   const artifact = buildArtifact(config, { batchSize: 2, freeze });

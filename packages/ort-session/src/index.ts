@@ -3,6 +3,7 @@ export { cudaLibrariesDir, type OrtLibrary, onnxRuntimeLibrary, onnxRuntimeVersi
 export { createSession, defaultRuntime } from "./create-session.js";
 export { type Device, type DeviceLocation, parseDevice } from "./device.js";
 export type { DeviceTensor } from "./device-tensor.js";
+export { exitNow } from "./exit-now.js";
 export type {
   Binding,
   CudaOptions,

@@ -8,6 +8,7 @@ import {
   openTensors,
   readSafetensors,
   readTensors,
+  SHARD_BYTES,
   streamed,
   streamSafetensors,
   writeSafetensors,
@@ -47,6 +48,10 @@ test("shards and index are named, filled and listed as Hugging Face has them", a
     expect({ bytes, digest }).toEqual({ bytes: statSync(path).size, digest: sha256(path) });
   }
   expect(written).toHaveLength(4);
+});
+
+test("a shard is of 2 GB unless another limit is given, 2,000,000,000 bytes", () => {
+  expect(SHARD_BYTES).toBe(2_000_000_000);
 });
 
 test("whatever the limit, the same tensors come back, whole and in parts", async () => {

@@ -1,6 +1,7 @@
 /** @file What the commands share: the console, options that several of them take, option parsers. */
 import { InsulaError } from "@insula/model-types";
 import { type Command, InvalidArgumentError } from "commander";
+import { FOLDER_NAME, isFolderName } from "../configs/folder-name.js";
 import { type LiveLine, liveLine } from "../metrics/live-output.js";
 
 /** Where a command writes; injectable for tests. */
@@ -41,6 +42,13 @@ export function wholeNumber(text: string): number {
   if (!Number.isSafeInteger(value) || text.trim() === "")
     throw new InvalidArgumentError("Expected a whole number.");
   return value;
+}
+
+/** Parse the name of a folder below another. */
+export function folderName(text: string): string {
+  if (!isFolderName(text))
+    throw new InvalidArgumentError(`${FOLDER_NAME[0]!.toUpperCase()}${FOLDER_NAME.slice(1)}.`);
+  return text;
 }
 
 /** Collect an option that may be given several times. */

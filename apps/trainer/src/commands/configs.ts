@@ -37,11 +37,14 @@ export const installConfigs: Install = (program, io) => {
     .command("show")
     .description("every field of one configuration, as JSON")
     .argument("<name>", "a configuration, or a file that extends one")
-    .addOption(new Option("--size <size>", "model size").choices(MODEL_SIZES).default("full"))
+    .addOption(
+      new Option("--size <size>", "model size (default: the config's, else full)").choices(MODEL_SIZES),
+    )
     .option("--set <path=value>", "override a field (repeatable)", collect, [])
-    .action(async (name: string, options: { size: ModelSize; set: string[] }) => {
-      const config = resolveFrom(name, await loadConfig(name), {
-        size: options.size,
+    .action(async (name: string, options: { size?: ModelSize; set: string[] }) => {
+      const loaded = await loadConfig(name);
+      const config = resolveFrom(name, loaded, {
+        size: options.size ?? loaded.config.size ?? "full",
         overrides: parseOverrides(options.set),
       });
       io.out(JSON.stringify(config, null, 2));

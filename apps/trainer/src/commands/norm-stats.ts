@@ -6,6 +6,7 @@ import { findDegenerate, type NormStatsMap } from "@insula/transforms";
 import { writeNormStats } from "@insula/transforms/node";
 import { Option } from "commander";
 import type { RunConfig } from "../configs/types.js";
+import { isAddress } from "../data/assets-dir.js";
 import { checkLayout } from "../data/checks.js";
 import { closeMembers, countedFrames, type Member, memberStats, openMembers } from "../data/members.js";
 import type { RobotSpec } from "../data/robots.js";
@@ -27,7 +28,7 @@ export const installNormStats: Install = (program, io) => {
     .description("statistics of a dataset's states and actions, without decoding an image")
     .option(
       "--out <dir>",
-      "written to <dir>/<assetId>/norm_stats.json (default: the config's data.assetsDir, else assets)",
+      "written to <dir>/<assetId>/norm_stats.json (default: the config's data.assetsDir where that is a folder, else assets)",
     )
     .option("--upstream", "count as openpi's script does: whole chunks, in batches of --batch-size", false)
     .addOption(
@@ -39,7 +40,7 @@ export const installNormStats: Install = (program, io) => {
     .action(async (argument: string | undefined, options: Options) => {
       const config = await configFrom(argument, options);
       const { assetId, assetsDir } = config.data;
-      const out = options.out ?? assetsDir ?? "assets";
+      const out = options.out ?? (assetsDir && !isAddress(assetsDir) ? assetsDir : "assets");
       await assertWritable(out, "--out");
       const { dirs } = await findDatasets(config, { log: io.err });
       // Numbers are checked while they are counted.

@@ -4,12 +4,12 @@ import { isDatasetRepo } from "@insula/lerobot-dataset";
 import { InsulaError, MODEL_SIZES, type ModelSize } from "@insula/model-types";
 import type { Device, Runtime } from "@insula/ort-session";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { isConfigFile, loadConfig } from "../configs/file.js";
+import { isConfigFile, type LoadedConfig, loadConfig } from "../configs/file.js";
 import { mergeOverrides, type Overrides, parseOverrides } from "../configs/overrides.js";
 import { DEFAULT_CONFIG } from "../configs/registry.js";
 import { type Resolution, resolveConfig } from "../configs/resolve.js";
 import { isDevice } from "../configs/schema.js";
-import type { RunConfig, TrainConfig } from "../configs/types.js";
+import type { RunConfig } from "../configs/types.js";
 import { collect, configName, positiveInt, wholeNumber } from "./command.js";
 
 /** Steps of a run on the embedded sample data when none are asked for. */
@@ -73,7 +73,8 @@ export function addConfigOptions(command: Command): Command {
 /** The configuration that the command line asks for. `--set` wins over the other options. */
 export async function configFrom(argument: string | undefined, options: ConfigOptions): Promise<RunConfig> {
   const name = configName(argument, options.config, DEFAULT_CONFIG);
-  const declared = await loadConfig(name);
+  const loaded = await loadConfig(name);
+  const { config, own } = loaded;
   const given: Overrides = {};
   for (const key of ["batchSize", "numTrainSteps", "seed", "weights", "device", "runtime"] as const) {
     if (options[key] !== undefined) given[key] = options[key];
@@ -86,29 +87,33 @@ export async function configFrom(argument: string | undefined, options: ConfigOp
   }
   const overrides = mergeOverrides(given, parseOverrides(options.set)) as Overrides;
   const sampleData =
-    options.dataset === undefined &&
-    declared.data.repoId === null &&
-    declared.data.mixture === null &&
-    !setsDataset(overrides);
-  const size = options.size ?? declared.size ?? (sampleData ? "tiny" : "full");
+    options.dataset === undefined && !config.data?.repoId && !config.data?.mixture && !setsDataset(overrides);
+  // What is no size is refused when it is resolved.
+  const asked = (overrides["size"] as ModelSize | undefined) ?? options.size ?? config.size;
+  const size = asked ?? (sampleData ? "tiny" : "full");
+  const lengthGiven = [...own, overrides].some(({ numTrainSteps }) => numTrainSteps !== undefined);
   const shortened =
-    sampleData && size !== "full" && overrides["numTrainSteps"] === undefined
-      ? { numTrainSteps: Math.min(SAMPLE_RUN_STEPS, declared.numTrainSteps) }
+    sampleData && size !== "full" && !lengthGiven
+      ? { numTrainSteps: Math.min(SAMPLE_RUN_STEPS, config.numTrainSteps) }
       : {};
-  return resolveFrom(name, declared, { size, overrides: { ...overrides, ...shortened } });
+  return resolveFrom(name, loaded, { size, overrides: { ...overrides, ...shortened } });
 }
 
 /** Resolve; what is wrong with a file's own fields names the file. */
-export function resolveFrom(name: string, declared: TrainConfig, options: Resolution): RunConfig {
+export function resolveFrom(
+  name: string,
+  { declared, own }: LoadedConfig,
+  options: Omit<Resolution, "own">,
+): RunConfig {
   if (isConfigFile(name)) {
     try {
-      resolveConfig(declared, { size: options.size });
+      resolveConfig(declared, { size: options.size, own });
     } catch (error) {
       if (!(error instanceof InsulaError)) throw error;
       throw new InsulaError(error.code, `${resolve(name)}: ${error.message}`, { cause: error });
     }
   }
-  return resolveConfig(declared, options);
+  return resolveConfig(declared, { ...options, own });
 }
 
 function setsDataset(overrides: Overrides): boolean {

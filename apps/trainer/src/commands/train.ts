@@ -22,7 +22,7 @@ import { watchSignals } from "../train/signals.js";
 import { openWatch, type Watch } from "../train/watch.js";
 import { type TrainResult, train } from "../train.js";
 import { initialParams } from "../weights.js";
-import { type Install, type Io, positiveInt } from "./command.js";
+import { folderName, type Install, type Io, positiveInt } from "./command.js";
 import { addConfigOptions, addDeviceOptions, type ConfigOptions, configFrom } from "./options.js";
 
 export interface TrainCommandOptions extends ConfigOptions {
@@ -42,7 +42,7 @@ export interface TrainCommandOptions extends ConfigOptions {
 export const installTrain: Install = (program, io) => {
   addDeviceOptions(addConfigOptions(program.command("train")))
     .description("train a configuration; alone: pi05_droid_ki, tiny, on the embedded data, 200 steps")
-    .option("--exp-name <name>", "names the run's folder", "default")
+    .option("--exp-name <name>", "names the run's folder", folderName, "default")
     .option("--log-dir <dir>", "the run's folder (default: runs/<config>/<exp-name>)")
     .option("--checkpoint-base-dir <dir>", "checkpoints go to <dir>/<config>/<exp-name>/<step>")
     .option(
@@ -61,7 +61,7 @@ export const installTrain: Install = (program, io) => {
     .action(async (argument: string | undefined, options: TrainCommandOptions) => {
       const { checkpointBaseDir = null, ...given } = await configFrom(argument, options);
       const config = { ...given, checkpointBaseDir: options.checkpointBaseDir ?? checkpointBaseDir };
-      const watch = watchSignals({ graceSeconds: options.graceSeconds, log: io.err });
+      const watch = watchSignals({ graceSeconds: options.graceSeconds, log: io.err, live: io.live });
       try {
         const result = await runTraining(config, options, io, watch.signal);
         if (result?.interrupted) io.exitCode = watch.exitCode();
@@ -167,6 +167,7 @@ export async function runTraining(
           openBatches,
           files,
           hooks: watch.hooks,
+          activity: watch.activity,
           diagnose,
           planned: plan.model.bytes.total,
         };

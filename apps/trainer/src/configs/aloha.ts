@@ -17,14 +17,14 @@ export const ALOHA_CONFIGS: readonly TrainConfig[] = [
   defineConfig({
     name: "pi0_aloha_pen_uncap",
     model: {},
-    data: penUncap,
+    data: { ...penUncap, assetsDir: "gs://openpi-assets/checkpoints/pi0_base/assets" },
     numTrainSteps: 20_000,
     weights: "gs://openpi-assets/checkpoints/pi0_base/params",
   }),
   defineConfig({
     name: "pi05_aloha_pen_uncap",
     model: { pi05: true },
-    data: penUncap,
+    data: { ...penUncap, assetsDir: "gs://openpi-assets/checkpoints/pi05_base/assets" },
     numTrainSteps: 20_000,
     batchSize: 64,
     weights: "gs://openpi-assets/checkpoints/pi05_base/params",

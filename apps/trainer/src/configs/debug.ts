@@ -16,15 +16,15 @@ const debug = {
 } as const;
 
 export const DEBUG_CONFIGS: readonly TrainConfig[] = [
-  defineConfig({ ...debug, name: "debug", model: { actionHorizon: 10 } }),
+  defineConfig({ ...debug, name: "debug", model: {} }),
   // The weights that `insula train debug --exp-name debug --checkpoint-base-dir checkpoints` leaves.
   defineConfig({
     ...debug,
     name: "debug_restore",
-    model: { actionHorizon: 10 },
+    model: {},
     weights: "./checkpoints/debug/debug/10",
   }),
-  defineConfig({ ...debug, name: "debug_pi05", model: { pi05: true, actionHorizon: 10 } }),
+  defineConfig({ ...debug, name: "debug_pi05", model: { pi05: true } }),
   defineConfig({
     ...debug,
     name: "debug_pi05_ki",

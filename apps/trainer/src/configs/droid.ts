@@ -88,7 +88,7 @@ export const DROID_CONFIGS: readonly TrainConfig[] = [
   defineConfig({
     name: "pi05_droid_finetune",
     model: { pi05: true, actionDim: 32, actionHorizon: 16 },
-    data: droid,
+    data: { ...droid, assetsDir: "gs://openpi-assets/checkpoints/pi05_droid/assets" },
     weights: "gs://openpi-assets/checkpoints/pi05_droid/params",
     numTrainSteps: 20_000,
     batchSize: 32,
@@ -97,6 +97,7 @@ export const DROID_CONFIGS: readonly TrainConfig[] = [
     ...fullFinetune,
     name: "pi05_full_droid_finetune",
     model: { pi05: true, actionDim: 32, actionHorizon: 16 },
+    data: { ...fullFinetune.data, assetsDir: "gs://openpi-assets/checkpoints/pi05_base/assets" },
     weights: "gs://openpi-assets/checkpoints/pi05_base/params",
     keepPeriod: 10_000,
   }),

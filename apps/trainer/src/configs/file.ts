@@ -9,6 +9,7 @@ import { createJiti } from "jiti";
 import { mergeOverrides, type Overrides } from "./overrides.js";
 import { getConfig } from "./registry.js";
 import type { DataConfig, TrainConfig } from "./types.js";
+import type { StackVariant } from "./variants.js";
 
 /** Every field may be left out, at every depth. */
 type Some<T> = T extends readonly unknown[] | null
@@ -28,7 +29,10 @@ type Some<T> = T extends readonly unknown[] | null
 export type ConfigFile = Some<Omit<TrainConfig, "model" | "data">> & {
   /** A named configuration, or another file (`./base.ts`) relative to this one. */
   extends: string;
-  model?: Some<ModelConfig>;
+  model?: Omit<Some<ModelConfig>, "vlm" | "expert"> & {
+    vlm?: Some<ModelConfig["vlm"]> | StackVariant<"vlm">;
+    expert?: Some<ModelConfig["expert"]> | StackVariant<"expert">;
+  };
   data?: Some<DataConfig>;
 };
 
@@ -38,31 +42,53 @@ const EXTENSIONS = [".ts", ".mts", ".js", ".mjs", ".json"];
 export const isConfigFile = (name: string): boolean =>
   EXTENSIONS.includes(extname(name)) || name.includes("/");
 
+/** A configuration and who said what of it: a size may replace what was declared, never what the user's files say. */
+export interface LoadedConfig {
+  /** Everything together. */
+  config: TrainConfig;
+  /** The named configuration at the end of `extends`. */
+  declared: TrainConfig;
+  /** The fields of each file, the one that was asked for last; none without a file. */
+  own: readonly Overrides[];
+}
+
 /**
- * The configuration of that name, or the one that the file of that name declares. A file that gives no `name` is
- * named after itself.
+ * The configuration of that name, or the one that the file of that name makes of the one it extends. A file that gives
+ * no `name` is named after itself.
+ *
+ * ```ts
+ * const { declared, own } = await loadConfig("./mine.ts");
+ * const run = resolveConfig(declared, { size: "tiny", own });
+ * ```
  * @throws InsulaError `config/unknown`, or `config/file` naming the file that cannot be read, exports no
  *   configuration or extends itself
  */
-export async function loadConfig(name: string): Promise<TrainConfig> {
-  return isConfigFile(name) ? loadFile(resolve(name), []) : getConfig(name);
+export async function loadConfig(name: string): Promise<LoadedConfig> {
+  if (isConfigFile(name)) return loadFile(resolve(name), []);
+  const declared = getConfig(name);
+  return { config: declared, declared, own: [] };
 }
 
-async function loadFile(path: string, above: readonly string[]): Promise<TrainConfig> {
+async function loadFile(path: string, above: readonly string[]): Promise<LoadedConfig> {
   if (above.includes(path)) {
     throw new InsulaError("config/file", `${path}: extends itself: ${[...above, path].join(" → ")}`);
   }
   const { extends: parent, ...own } = checkFile(path, await read(path));
   const base = isConfigFile(parent)
     ? await loadFile(resolve(dirname(path), parent), [...above, path])
-    : getNamed(path, parent);
+    : await loadNamed(path, parent);
   const name = own["name"] ?? basename(path, extname(path)).replace(/\.config$/, "");
-  return mergeOverrides(base, { ...own, name }) as TrainConfig;
+  const fields = { ...own, name };
+  return {
+    config: mergeOverrides(base.config, fields) as TrainConfig,
+    declared: base.declared,
+    own: [...base.own, fields],
+  };
 }
 
-function getNamed(path: string, name: string): TrainConfig {
+async function loadNamed(path: string, name: string): Promise<LoadedConfig> {
   try {
-    return getConfig(name);
+    return await loadConfig(name);
   } catch (cause) {
     throw new InsulaError("config/unknown", `${path}: extends: ${(cause as Error).message}`, { cause });
   }

@@ -1,5 +1,6 @@
 /** @file `--set path.to.field=value`: any field of a configuration, by path. */
 import { InsulaError } from "@insula/model-types";
+import { withVariants } from "./variants.js";
 
 /** A nested record of values to lay over a configuration. */
 export interface Overrides {
@@ -9,7 +10,7 @@ export interface Overrides {
 /**
  * Parse `path.to.field=value` strings. A value that is JSON (number, true, null, [..], {..}) is that value;
  * anything else is a string. Later ones win.
- * @throws InsulaError `config/override` for a string without a path and `=`.
+ * @throws InsulaError `config/override` for a string without a path and `=`, `config/field` for a variant that is none.
  */
 export function parseOverrides(settings: readonly string[]): Overrides {
   const out: Overrides = {};
@@ -23,6 +24,8 @@ export function parseOverrides(settings: readonly string[]): Overrides {
       );
     }
     setPath(out, path, parseValue(setting.slice(at + 1)));
+    // A name becomes its fields at once, so that later settings can change them.
+    if (path[0] === "model" && isRecord(out["model"])) out["model"] = withVariants(out["model"]);
   }
   return out;
 }
@@ -56,5 +59,6 @@ function parseValue(text: string): unknown {
   }
 }
 
-const isRecord = (value: unknown): value is Overrides =>
+/** Whether this is fields rather than a value. */
+export const isRecord = (value: unknown): value is Overrides =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -4,8 +4,10 @@ import { closestMatch, configModelType, InsulaError, MODEL_SIZES } from "@insula
 import { type Device, parseDevice } from "@insula/ort-session";
 import { z } from "zod";
 import { DEFAULT_CUDA, DEFAULT_VALIDATION } from "./defaults.js";
+import { FOLDER_NAME, isFolderName } from "./folder-name.js";
 import { ROBOTS, type RunConfig, VALIDATION_METRICS } from "./types.js";
 
+const folderName = z.string().refine(isFolderName, { message: FOLDER_NAME, abort: true });
 const count = z.int().positive();
 const rate = z.number().nonnegative();
 const share = z.number().min(0).lt(1);
@@ -153,12 +155,12 @@ const fastModelTokenizer = z.discriminatedUnion("type", [
 ]);
 
 const runConfig: z.ZodType<RunConfig> = z.strictObject({
-  name: z.string().min(1),
+  name: folderName,
   size: z.enum(MODEL_SIZES),
   model,
   data: z.strictObject({
     repoId: z.string().nullable(),
-    assetId: z.string().regex(/^[\w.-]+(\/[\w.-]+)*$/, "expected a relative folder name"),
+    assetId: folderName.regex(/^[\w./-]*$/, "expected a folder name of letters, digits and . _ -"),
     robot: z.enum(ROBOTS),
     promptFromTask: z.boolean(),
     defaultPrompt: z.string().nullable(),
@@ -244,7 +246,12 @@ export function checkRunConfig(value: unknown, reference: object = {}): RunConfi
   const path = issue.path.map(String);
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
-    const known = Object.keys(valueAt(reference, path) ?? {}).filter((name) => !issue.keys.includes(name));
+    // A list's entries are all like the reference's one.
+    const fields = valueAt(
+      reference,
+      issue.path.map((part) => (typeof part === "number" ? "0" : String(part))),
+    );
+    const known = Object.keys(fields ?? {}).filter((name) => !issue.keys.includes(name));
     throw unknownField([...path, key], known);
   }
   const found = JSON.stringify(valueAt(value, path));
@@ -315,9 +322,11 @@ function checkActionTokens({ model, data }: RunConfig): void {
 export function unknownField(path: readonly string[], known: readonly string[]): InsulaError {
   const near = closestMatch(path.at(-1)!, known);
   const remedy = near
-    ? `did you mean '${[...path.slice(0, -1), near].join(".")}'?`
-    : `expected one of ${known.join(", ")}`;
-  return new InsulaError("config/field", `config: unknown field '${path.join(".")}'; ${remedy}`);
+    ? `; did you mean '${[...path.slice(0, -1), near].join(".")}'?`
+    : known.length > 0
+      ? `; expected one of ${known.join(", ")}`
+      : "";
+  return new InsulaError("config/field", `config: unknown field '${path.join(".")}'${remedy}`);
 }
 
 function valueAt(value: unknown, path: readonly string[]): unknown {

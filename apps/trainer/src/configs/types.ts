@@ -31,7 +31,10 @@ export interface DataConfig {
    * seven differences, then one absolute. null: actions as they are.
    */
   deltaActions: number[] | null;
-  /** Folder with `<assetId>/norm_stats.json` to use instead of statistics of the dataset. */
+  /**
+   * Folder with `<assetId>/norm_stats.json` to use instead of statistics of the dataset. An address, as openpi's
+   * configurations have it, is refused with what to do.
+   */
   assetsDir: string | null;
   /**
    * Crop, rotation and colour jitter of training images: openpi's as it is meant (`corrected`: one draw for all cameras,
@@ -201,7 +204,7 @@ interface TrainSettings {
   lossRows: number | null;
   /** Layers computed again in the backward pass; `auto`: none, half or all, as memory allows. Changes no number. */
   rematerialize: Rematerialize | "auto";
-  /** Steps in a row that a gradient which is not finite may skip before the run ends. */
+  /** Steps in a row that a loss or gradient which is not finite may skip before the run ends. */
   maxSkippedSteps: number;
 }
 

@@ -9,6 +9,7 @@ import { findDegenerate, type NormStatsMap, serializeNormStats } from "@insula/t
 import { readNormStats, writeNormStats } from "@insula/transforms/node";
 import type { RunConfig } from "../configs/types.js";
 import type { TrainBatches } from "../train.js";
+import { assetsFolder } from "./assets-dir.js";
 import { closeMembers, type Member, memberStats, openMembers } from "./members.js";
 import { makePipeline, type Pipeline } from "./pipeline.js";
 import type { RobotSpec } from "./robots.js";
@@ -54,7 +55,8 @@ export interface OpenTrainDataOptions {
 /** Open the data of a run. @throws InsulaError naming what is wrong with dataset, statistics or tokenizers. */
 export async function openTrainData(declared: RunConfig, options: OpenTrainDataOptions): Promise<TrainData> {
   const { source, runDir, resume = false, strict = false, log } = options;
-  const { assetId, assetsDir } = declared.data;
+  const { assetId } = declared.data;
+  const given = assetsFolder(declared);
   const tokenizers = await loadTokenizers(source.tokenizers, declared);
   const config = withVocab(declared, tokenizers, log);
   const members = await openMembers(config, source.datasetDirs ?? [source.datasetDir]);
@@ -62,11 +64,8 @@ export async function openTrainData(declared: RunConfig, options: OpenTrainDataO
   try {
     for (const line of memberLines(config, members, source.notes)) log(line);
     const assets = join(runDir, "assets", assetId);
-    const from = assetsDir
-      ? join(assetsDir, assetId)
-      : resume && existsSync(join(assets, "norm_stats.json"))
-        ? assets
-        : undefined;
+    const kept = resume && existsSync(join(assets, "norm_stats.json")) ? assets : undefined;
+    const from = given ?? kept;
     const { stats, warnings } = from ? await knownStats(from) : await memberStats(config, members);
     const episodes = members.reduce((sum, m) => sum + m.frames.report.episodes.kept, 0);
     log(`norm stats  ${from ?? `computed from the ${episodes} training episodes`}`);

@@ -1,11 +1,9 @@
 /** @file What an audit of tokens needs of a dataset: everything that training opens, but its images. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { LeRobotDataset } from "@insula/lerobot-dataset";
-import { InsulaError } from "@insula/model-types";
 import type { NormStatsMap } from "@insula/transforms";
 import { readNormStats } from "@insula/transforms/node";
 import type { RunConfig } from "../configs/types.js";
+import { assetsFolder } from "../data/assets-dir.js";
 import { closeMembers, memberStats, openMembers } from "../data/members.js";
 import { type RobotSpec, robotSpec } from "../data/robots.js";
 import type { DataSource } from "../data/source.js";
@@ -28,8 +26,8 @@ export interface TokenSource {
  * @throws InsulaError naming what is wrong with dataset, statistics or tokenizers.
  */
 export async function openTokenSource(declared: RunConfig, source: DataSource): Promise<TokenSource> {
-  const { robot, assetId, assetsDir } = declared.data;
-  const spec = robotSpec(robot);
+  const spec = robotSpec(declared.data.robot);
+  const given = assetsFolder(declared);
   const tokenizers = await loadTokenizers(source.tokenizers, declared);
   const vocabSize = vocabularyRows(tokenizers, declared.model);
   const config = { ...declared, model: { ...declared.model, vocabSize } };
@@ -37,9 +35,7 @@ export async function openTokenSource(declared: RunConfig, source: DataSource): 
   const members = await openMembers(config, dirs, { numbersOnly: true });
   const { dataset, split } = members[0]!;
   try {
-    const stats = assetsDir
-      ? await assets(join(assetsDir, assetId))
-      : (await memberStats(config, members)).stats;
+    const stats = given ? await readNormStats(given) : (await memberStats(config, members)).stats;
     await closeMembers(members.slice(1));
     const episodes = split.train;
     return { config, dataset, spec, stats, tokenizers, episodes };
@@ -47,12 +43,4 @@ export async function openTokenSource(declared: RunConfig, source: DataSource): 
     await closeMembers(members);
     throw error;
   }
-}
-
-async function assets(dir: string): Promise<NormStatsMap> {
-  if (existsSync(join(dir, "norm_stats.json"))) return readNormStats(dir);
-  throw new InsulaError(
-    "norm-stats/not-found",
-    `no norm_stats.json in ${dir} (data.assetsDir and data.assetId)`,
-  );
 }

@@ -4,15 +4,15 @@ import type { MetricsRow } from "./row.js";
 /**
  * One console line for the rows since the last one. Losses and norms are means over them, as openpi logs, but for
  * steps that changed nothing; the learning rate is the last one's.
+ * @param wallMs wall time per step, for the time to go.
  */
-export function consoleLine(rows: readonly MetricsRow[], totalSteps: number): string {
+export function consoleLine(rows: readonly MetricsRow[], totalSteps: number, wallMs: number): string {
   const last = rows.at(-1)!;
   const taken = rows.filter((row) => !row.skipped);
   const mean = (pick: (row: MetricsRow) => number | undefined) => {
     const values = (taken.length > 0 ? taken : rows).map(pick).filter((v) => v !== undefined);
     return values.length ? values.reduce((a, b) => a + b, 0) / values.length : undefined;
   };
-  const stepMs = mean((r) => r.step_ms)!;
   const width = String(totalSteps).length;
   const parts: (string | undefined)[] = [
     `step ${String(last.step).padStart(width)}/${totalSteps}`,
@@ -53,7 +53,7 @@ export function consoleLine(rows: readonly MetricsRow[], totalSteps: number): st
     ),
     field("lr", last.lr, (v) => v.toExponential(2)),
     `${short(mean((r) => r.samples_per_s)!)} samples/s`,
-    `ETA ${duration(((totalSteps - last.step) * stepMs) / 1000)}`,
+    `ETA ${duration(((totalSteps - last.step) * wallMs) / 1000)}`,
   ];
   return parts.filter((p) => p !== undefined).join("  ");
 }

@@ -14,6 +14,8 @@ export interface Status {
   activity?: string;
   /** Smoothed; absent before the first step. */
   rates?: Rates;
+  /** Wall time per step, for the time to go; absent before the first step. */
+  wallMs?: number;
 }
 
 /** Means over the latest steps. */
@@ -24,7 +26,6 @@ export interface Rates {
   samplesPerS: number;
   /** Share of the time that was spent waiting for data. */
   dataShare: number;
-  stepMs: number;
 }
 
 /** How much of the old mean stays with every step: about the last ten count. */
@@ -38,7 +39,6 @@ export function nextRates(before: Rates | undefined, row: MetricsRow): Rates {
     ...(row.action_loss === undefined ? {} : { actionLoss: row.action_loss }),
     samplesPerS: row.samples_per_s,
     dataShare: row.step_ms > 0 ? row.data_ms / row.step_ms : 0,
-    stepMs: row.step_ms,
   };
   if (!before || row.skipped) return before ?? now;
   const mixed = Object.entries(now).map(([key, value]) => {
@@ -57,14 +57,14 @@ const [BAR_MIN, BAR_MAX] = [8, 30];
  * is left. No control characters.
  */
 export function statusLine(status: Status, columns: number): string {
-  const { step, totalSteps, activity, rates } = status;
+  const { step, totalSteps, activity, rates, wallMs } = status;
   const share = totalSteps > 0 ? Math.min(1, step / totalSteps) : 1;
   const width = String(totalSteps).length;
   const head = [
     `${String(Math.floor(100 * share)).padStart(3)}%`,
     `${String(step).padStart(width)}/${totalSteps}`,
   ];
-  const left = rates ? `ETA ${duration(((totalSteps - step) * rates.stepMs) / 1000)}` : "ETA …";
+  const left = wallMs === undefined ? "ETA …" : `ETA ${duration(((totalSteps - step) * wallMs) / 1000)}`;
   // In the order in which they are given up, last first.
   const parts = [...(activity ? [activity] : []), left, ...(rates ? rateParts(rates) : [])];
   const line = (n: number) => [...head, ...parts.slice(0, n)].join("  ");

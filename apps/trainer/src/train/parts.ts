@@ -63,6 +63,8 @@ export interface TrainParts {
   planned?: number;
   /** Validation, pictures: whatever looks at a run without changing it. */
   hooks?: readonly StepHook[];
+  /** Told what goes on besides steps and hooks, `saving`; undefined when that is over. */
+  activity?(what: string | undefined): void;
   /** Find what first went wrong in a step whose gradient is not finite, as a clause for the log. */
   diagnose?(loaded: LoadedBatch, draws: FlowDraws, row: MetricsRow): Promise<string | undefined>;
 }

@@ -6,6 +6,7 @@ import type { RunConfig } from "../configs/types.js";
 import { consoleLine } from "../metrics/console.js";
 import { lossCurvesSvg } from "../metrics/curves.js";
 import { openMetrics, readMetrics } from "../metrics/jsonl.js";
+import { createPace } from "../metrics/pace.js";
 import type { MetricsRow, ValidationRow } from "../metrics/row.js";
 import { type EventWriter, openEvents } from "../metrics/tensorboard.js";
 
@@ -25,7 +26,12 @@ export interface Recorder {
 /** Record steps in folder `dir`. `step` is the number of steps taken before the first; rows of later ones are dropped. */
 export function openRecorder(
   dir: string,
-  { config, step: resumedAt, log }: { config: RunConfig; step: number; log(line: string): void },
+  {
+    config,
+    step: resumedAt,
+    log,
+    clock,
+  }: { config: RunConfig; step: number; log(line: string): void; clock(): number },
 ): Recorder {
   const path = join(dir, "metrics.jsonl");
   const metrics = openMetrics(path, resumedAt, (code) =>
@@ -37,6 +43,7 @@ export function openRecorder(
   let warned = false;
   let sinceLog: MetricsRow[] = [];
   let steps = resumedAt;
+  const pace = createPace(clock);
 
   const warnOfCuts = (cut: number) => {
     if (!cut || warned) return;
@@ -62,8 +69,9 @@ export function openRecorder(
       metrics.write(whole);
       events.write(steps, whole.time, { scalars: tensorboardTags(whole) });
       sinceLog.push(whole);
+      const wallMs = pace(whole);
       if (steps === 1 || steps % config.logInterval === 0 || steps === config.numTrainSteps) {
-        log(consoleLine(sinceLog, config.numTrainSteps));
+        log(consoleLine(sinceLog, config.numTrainSteps, wallMs));
         sinceLog = [];
       }
       return whole;

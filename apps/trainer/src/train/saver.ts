@@ -19,10 +19,11 @@ export interface Saver {
   afterStep(position: Position): Promise<void>;
   /**
    * Save what is not saved yet; failures are waited out here.
-   * @param hurried there is no time to: what fails goes to the emergency folder at once.
+   * @param signal aborted, before or while it waits: there is no time to. It tries once more, and what fails goes to the
+   *   emergency folder at once.
    * @throws as {@link afterStep}.
    */
-  atEnd(position: Position, hurried: boolean): Promise<void>;
+  atEnd(position: Position, signal?: AbortSignal): Promise<void>;
   /**
    * Save what is not saved yet because the run ends with an error: a hook's, or data that cannot be read. Not after
    * errors that are about steps or saves themselves, and not when the model has got ahead of `position`. Never throws.
@@ -41,6 +42,8 @@ export interface SaverOptions {
   start: Pick<Position, "step" | "best">;
   /** Milliseconds, monotonic. */
   clock(): number;
+  /** Told `saving`, and undefined when that is over. */
+  activity?(what: string | undefined): void;
 }
 
 /** The longest wait between two tries, unless the first is longer. */
@@ -51,7 +54,7 @@ const FINAL = new Set(["train/diverged", "checkpoint/gave-up"]);
 
 /** @param root the folder of the run's checkpoints. */
 export function createSaver(root: string, options: SaverOptions): Saver {
-  const { config, session, files, log, start, clock } = options;
+  const { config, session, files, log, start, clock, activity } = options;
   const { maxSaveFailures, saveRetrySeconds } = config;
   let savedAt = start.step;
   let savedBest = start.best;
@@ -61,7 +64,12 @@ export function createSaver(root: string, options: SaverOptions): Saver {
 
   const save = async (to: string, { noise, loader, best }: Position) => {
     const progress = { rng: { noise: noise.state() }, loader, ...(best ? { best } : {}) };
-    return saveCheckpoint(to, { config, state: await session.state(), progress, files }, { log });
+    activity?.("saving");
+    try {
+      return await saveCheckpoint(to, { config, state: await session.state(), progress, files }, { log });
+    } finally {
+      activity?.(undefined);
+    }
   };
 
   /** A best step that has no checkpoint is none. */
@@ -136,13 +144,13 @@ export function createSaver(root: string, options: SaverOptions): Saver {
       complain(error);
       retryAt = clock() + 1000 * backoff();
     },
-    async atEnd(position, hurried) {
+    async atEnd(position, signal) {
       while (savedAt !== position.step) {
         const error = await attempt(position);
         if (!error) return;
-        if (failures >= maxSaveFailures || hurried) await giveUp(error, position);
+        if (failures >= maxSaveFailures || signal?.aborted) await giveUp(error, position);
         complain(error);
-        await sleep(1000 * backoff());
+        await sleep(1000 * backoff(), undefined, { signal }).catch(() => undefined); // aborted
       }
     },
     async beforeError(position, error) {

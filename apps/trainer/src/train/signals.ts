@@ -3,6 +3,8 @@
  * sends SIGTERM some 30 s before it kills.
  */
 import { constants } from "node:os";
+import type { LiveLine } from "../metrics/live-output.js";
+import { leave } from "./leave.js";
 
 const SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
 
@@ -10,7 +12,9 @@ export interface SignalOptions {
   /** Seconds from the first signal to the exit, whatever is still going on. */
   graceSeconds: number;
   log(line: string): void;
-  /** Leave the process; injectable. */
+  /** Taken away before the process is left. */
+  live?: Pick<LiveLine, "clear"> | undefined;
+  /** Leave the process, whatever it computes; injectable. */
   exit?(code: number): void;
 }
 
@@ -24,14 +28,18 @@ export interface SignalWatch {
 }
 
 /** Watch for signals until released. */
-export function watchSignals({ graceSeconds, log, exit = process.exit }: SignalOptions): SignalWatch {
+export function watchSignals({ graceSeconds, log, live, exit = leave }: SignalOptions): SignalWatch {
   const controller = new AbortController();
   let code = 0;
   let timer: NodeJS.Timeout | undefined;
+  const exitNow = (status: number) => {
+    live?.clear();
+    exit(status);
+  };
   const handler = (signal: NodeJS.Signals) => {
     const wanted = 128 + constants.signals[signal];
     if (code !== 0) {
-      exit(wanted);
+      exitNow(wanted);
       return;
     }
     code = wanted;
@@ -41,7 +49,7 @@ export function watchSignals({ graceSeconds, log, exit = process.exit }: SignalO
         `ERROR: ${signal}: the step and its checkpoint were not done within ${graceSeconds} s (--grace-seconds). ` +
           "Leaving now: earlier checkpoints are whole, and --resume continues from the last",
       );
-      exit(code);
+      exitNow(code);
     }, 1000 * graceSeconds);
     controller.abort();
   };

@@ -1,4 +1,4 @@
-/** @file Steps whose gradient is not finite: said, explained, counted, and ended when they go on. */
+/** @file Steps whose loss or gradient is not finite: said, explained, counted, and ended when they go on. */
 import { InsulaError } from "@insula/model-types";
 import type { MetricsRow } from "../metrics/row.js";
 

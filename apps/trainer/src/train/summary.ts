@@ -1,6 +1,6 @@
 /** @file The last lines of a run. */
 import type { TrainMemory } from "@insula/ki-model";
-import { gigabytes } from "../plan.js";
+import { gigabytes } from "../plan/units.js";
 
 /** What the run took: its tensors, and the most that the graphs took besides; and how good the plan was. */
 export function memoryLine({ tensors, arena }: TrainMemory, planned?: number): string {

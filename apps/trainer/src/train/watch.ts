@@ -3,6 +3,7 @@ import type { Artifact, ExecutionOptions, TrainSession } from "@insula/ki-model"
 import type { RunConfig } from "../configs/types.js";
 import { gradientHistograms } from "../metrics/gradient-histograms.js";
 import type { LiveLine } from "../metrics/live-output.js";
+import { createPace } from "../metrics/pace.js";
 import { recordSession } from "../metrics/sessions.js";
 import { nextRates, type Rates } from "../metrics/status-line.js";
 import type { RunDir } from "../run-dir.js";
@@ -25,6 +26,8 @@ export interface WatchOptions {
 
 export interface Watch {
   hooks: readonly StepHook[];
+  /** What the live line says of what is no step and no hook, `saving`; undefined when that is over. */
+  activity(what: string | undefined): void;
   /** Before the session is. */
   release(): Promise<void>;
 }
@@ -47,6 +50,7 @@ export async function openWatch({ live, artifact, run, ...options }: WatchOption
   if (validation) hooks.push(status ? status.validating(validation.hook) : validation.hook);
   return {
     hooks,
+    activity: (what) => status?.show(what),
     async release() {
       live?.clear();
       await validation?.release();
@@ -70,16 +74,26 @@ function liveStatus(
   live: LiveLine,
   config: RunConfig,
   resumeStep: number,
-): { step: StepHook; validating(hook: StepHook): StepHook } {
+): { step: StepHook; validating(hook: StepHook): StepHook; show(activity?: string): void } {
   const { numTrainSteps: totalSteps } = config;
   let rates: Rates | undefined;
   let step = resumeStep;
+  const pace = createPace(() => performance.now());
+  let wallMs: number | undefined;
   const show = (activity?: string) =>
-    live.update({ step, totalSteps, ...(rates ? { rates } : {}), ...(activity ? { activity } : {}) });
+    live.update({
+      step,
+      totalSteps,
+      ...(rates ? { rates } : {}),
+      ...(wallMs === undefined ? {} : { wallMs }),
+      ...(activity ? { activity } : {}),
+    });
   show("preparing the first step");
   return {
+    show,
     async step({ row }) {
       rates = nextRates(rates, row);
+      wallMs = pace(row);
       step = row.step;
       show();
     },

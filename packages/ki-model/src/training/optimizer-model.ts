@@ -2,19 +2,21 @@
  * @file AdamW with a gradient-norm clip, and EMA, as one graph (openpi `training/optimizer.py`:
  * optax.chain(clip_by_global_norm, adamw)).
  *
- * Every parameter's new value depends on all gradients (through the joint norm, which says whether it is finite), and nothing but its own update
+ * Every parameter's new value depends on all gradients (through the joint norm, which says whether they are finite), and nothing but its own update
  * reads the old value, so each output may be written over the input it replaces; the builder asserts it.
  *
  * The formulas are arranged for few passes over memory: every factor that is one number per step is multiplied in
- * advance. A step whose gradient is not finite leaves parameters, moments and average exactly as they were.
+ * advance. A step whose loss or gradient is not finite leaves parameters, moments and average exactly as they were.
  */
 import {
   add,
+  and,
   assertInPlace,
   createGraph,
   div,
   exp,
   type Graph,
+  greater,
   input,
   less,
   lessOrEqual,
@@ -82,11 +84,12 @@ export type Trainable = Pick<ParamSpec, "name" | "path" | "shape" | "group">;
 /**
  * Build the optimizer.
  *
- * Inputs: per parameter its name, `grad/…`, `mu/…`, `nu/…` and with EMA `ema/…`; scalars `lr` and `step` (the
- * number of this update, from 1). Outputs: `new/…` for each of the first, third, fourth and fifth, and
+ * Inputs: per parameter its name, `grad/…`, `mu/…`, `nu/…` and with EMA `ema/…`; scalars `lr`, `step` (the
+ * number of this update, from 1) and `loss` (that of the step: a loss that overflows may have a finite gradient, for the
+ * gradient of a square is no square). Outputs: `new/…` for each of the first, third, fourth and fifth, and
  * `grad_norm`, `grad_norm_vlm`, `grad_norm_expert` (before the clip, of the unscaled
  * gradient) and `param_norm` (of the new kernels). A `new/…` may be written over the input that it replaces. When
- * `grad_norm` is not finite, every `new/…` equals what it replaces.
+ * `grad_norm` or `loss` is not finite, every `new/…` equals what it replaces.
  * @throws InsulaError `model/noWeightDecay` for a pattern that is no regular expression
  */
 export function buildOptimizer(
@@ -117,7 +120,7 @@ export function buildOptimizer(
   outputs.set("grad_norm", norm);
   for (const [group, square] of squares) outputs.set(`grad_norm_${group}`, mul(sqrt(square), unscale));
 
-  const finite = lessOrEqual(norm, FLOAT32_MAX); // false for NaN, too
+  const finite = and(finiteScalar(norm), finiteScalar(input(graph, "loss", "float32", [])));
   const unlessSkipped = (value: Value | number, skipped: number) =>
     where(finite, typeof value === "number" ? scalar(graph, value) : value, skipped);
   const factorOf = (of: Value) => {
@@ -164,6 +167,9 @@ export function buildOptimizer(
   assertInPlace(graph, outputs, replaced);
   return { graph, outputs };
 }
+
+/** Comparisons with NaN are false. */
+const finiteScalar = (x: Value): Value => and(lessOrEqual(x, FLOAT32_MAX), greater(x, -FLOAT32_MAX));
 
 function sumSquares(x: Value): Value {
   return reduceSumSquare(

@@ -144,18 +144,22 @@ export async function createTrainSession({
       await clearSums();
       const losses = await run({ batch, draws }, training.pick);
       step++;
+      const loss = Float32Array.of(losses.total);
       const norms = await update.run({
         lr: tensor(Float32Array.of(lr), []),
         step: tensor(Float32Array.of(step), []),
+        loss: tensor(loss, []),
         ...scaleFeed(lossScale),
       });
+      const skipped = !(Number.isFinite(loss[0]) && Number.isFinite(Number(norms["grad_norm"]!.data[0])));
       const metrics = {
         ...losses,
+        // The loss of all micro-batches may overflow where none of theirs does.
+        ...(Number.isFinite(loss[0]) ? {} : { total: loss[0] }),
         lr,
         ...readScalars(norms, ["grad_norm", "grad_norm_vlm", "grad_norm_expert", "param_norm"]),
         ...(lossScale ? { loss_scale: lossScale.scale } : {}),
       } as StepMetrics;
-      const skipped = !Number.isFinite(metrics.grad_norm);
       if (lossScale) lossScale = nextLossScale(lossScale, skipped);
       return skipped ? { ...metrics, skipped: 1 } : metrics;
     },

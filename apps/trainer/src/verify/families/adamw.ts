@@ -98,6 +98,7 @@ async function verifyRun(unit: Unit, run: string, options: RunOptions): Promise<
       ...state,
       lr: tensor(Float32Array.of(learningRate(cosineSchedule(options.schedule), step - 1)), []),
       step: tensor(Float32Array.of(step), []),
+      loss: tensor(Float32Array.of(0), []), // any finite one
     };
     for (const [name, { data, shape }] of treeAt(golden, `${run}/grads${step}/`)) {
       unit.used(FILE, `${run}/grads${step}/${name}`);
