@@ -46,24 +46,36 @@ interface Leg {
   readonly q: ArrayLike<number>;
   /** Gripper command at the end of the leg. */
   readonly grip: 0 | 1;
-  /** Least number of frames. */
-  readonly least: number;
+  /** Length, unless `q` is too far away for it. */
+  readonly frames: number;
+  /** Frames that it begins before the leg before it ends: their velocities add up, and the arm does not stop between. */
+  readonly early: number;
 }
 
 const MAX_VELOCITY = 0.98; // rad/s; DROID's commands end at 1
+const HOME_TOOL = [0.5, 0, 0.36] as const; // m; above the middle of the workspace, so that every direction is a choice
+const START_SPREAD = 0.05; // rad; how far the joints of a start are from home
 const APPROACH = 0.12; // m above the grasp before descending
 const LIFT = 0.14; // m above the grasp at the end of "pick up"
 const CARRY = 0.07; // m above the grasp while moving an object sideways
 const HOVER = 0.035; // m between tool and object's top at the end of "reach"
 const GRIPPER_FRAMES = 7; // of opening or closing
-const SETTLE = 3; // frames of rest at the end
-/** Shortest and longest length aimed at; a far object may need more, for the velocity's sake. */
-const FRAMES: Record<Instruction["verb"], readonly [number, number]> = {
-  reach: [60, 70],
-  "pick up": [66, 82],
-  "move left": [84, 90],
-  "move right": [84, 90],
-};
+
+/**
+ * Frames of each leg. The same for every object: a pace that nothing in the observation tells would be an error that no
+ * policy can avoid. So would rests: two moments that look the same and go on differently.
+ */
+const FRAMES = {
+  approach: 32,
+  descend: 14,
+  lift: 14,
+  raise: 9,
+  carry: 14,
+  lower: 11,
+  retreat: 10,
+  settle: 3,
+} as const;
+const BLEND = 6; // frames in which one leg goes over into the next
 
 /**
  * Episode `index` of the data set with `seed`. Episodes 2k and 2k + 1 share a scene and differ in the
@@ -78,44 +90,38 @@ export function sampleEpisode(seed: number, index: number): Episode {
 
 /** Demonstrate `instruction` in `scene`. */
 export function makeEpisode(scene: Scene, instruction: Instruction, random: Random): Episode {
-  const start = PANDA_READY.map((v) => v + random.uniform(-0.06, 0.06));
-  const legs = planLegs(scene.objects[instruction.target]!, instruction.verb, start);
-  const wanted = random.integer(...FRAMES[instruction.verb]);
-  const plan = sampleLegs(start, legs, wanted);
-  return record(scene, instruction, start, plan);
+  const home = inverseKinematics(toolDown(...HOME_TOOL, 0), { start: PANDA_READY });
+  const start = Array.from(home, (v) => v + random.uniform(-START_SPREAD, START_SPREAD));
+  const legs = planLegs(scene.objects[instruction.target]!, instruction.verb, home);
+  return record(scene, instruction, start, sampleLegs(start, legs));
 }
 
-/** The postures to pass through. */
-function planLegs(object: SceneObject, verb: Instruction["verb"], start: readonly number[]): Leg[] {
+/** The postures to pass through. They follow from the object alone: the arm's spare joint is settled from `home` on. */
+function planLegs(object: SceneObject, verb: Instruction["verb"], home: ArrayLike<number>): Leg[] {
   const { height, grasp } = SHAPE_SIZES[object.shape];
   const yaw = graspYaw(object);
   const legs: Leg[] = [];
-  let q: ArrayLike<number> = start;
-  const go = (dy: number, z: number, grip: 0 | 1) => {
+  let q = home;
+  const go = (frames: number, dy: number, z: number, grip: 0 | 1, early = 0) => {
     q = inverseKinematics(toolDown(object.x, object.y + dy, z, yaw), { start: q });
-    legs.push({ q, grip, least: 8 });
+    legs.push({ q, grip, frames, early });
   };
-  const wait = (grip: 0 | 1, least: number) => legs.push({ q, grip, least });
+  const wait = (frames: number, grip: 0 | 1) => legs.push({ q, grip, frames, early: 0 });
 
-  go(0, (verb === "reach" ? height + HOVER : grasp) + APPROACH, 0);
-  if (verb === "reach") {
-    go(0, height + HOVER, 0);
-  } else {
-    go(0, grasp, 0);
-    wait(1, GRIPPER_FRAMES);
-    if (verb === "pick up") {
-      go(0, grasp + LIFT, 1);
-    } else {
-      const dy = verb === "move left" ? MOVE_DISTANCE : -MOVE_DISTANCE;
-      go(0, grasp + CARRY, 1);
-      go(dy, grasp + CARRY, 1);
-      go(dy, grasp, 1);
-      wait(0, GRIPPER_FRAMES);
-      go(dy, grasp + CARRY, 0);
-    }
+  const first = verb === "reach" ? height + HOVER : grasp;
+  go(FRAMES.approach, 0, first + APPROACH, 0);
+  go(FRAMES.descend, 0, first, 0, BLEND);
+  if (verb !== "reach") wait(GRIPPER_FRAMES, 1);
+  if (verb === "pick up") go(FRAMES.lift, 0, grasp + LIFT, 1);
+  if (verb === "move left" || verb === "move right") {
+    const dy = verb === "move left" ? MOVE_DISTANCE : -MOVE_DISTANCE;
+    go(FRAMES.raise, 0, grasp + CARRY, 1);
+    go(FRAMES.carry, dy, grasp + CARRY, 1, BLEND);
+    go(FRAMES.lower, dy, grasp, 1, BLEND);
+    wait(GRIPPER_FRAMES, 0);
+    go(FRAMES.retreat, dy, grasp + CARRY, 0);
   }
-  const last = legs.at(-1)!;
-  wait(last.grip, SETTLE);
+  wait(FRAMES.settle, legs.at(-1)!.grip);
   return legs;
 }
 
@@ -137,34 +143,22 @@ interface Plan {
   readonly grip: readonly number[];
 }
 
-/** Share `wanted` frames among the legs by their longest joint path, none faster than MAX_VELOCITY. */
-function sampleLegs(start: readonly number[], legs: readonly Leg[], wanted: number): Plan {
-  const paths = legs.map((leg, i) => {
-    const from = i === 0 ? start : legs[i - 1]!.q;
-    return Math.max(...Array.from(leg.q, (v, k) => Math.abs(v - from[k]!)));
-  });
-  const fixed = legs.map((leg, i) =>
-    paths[i] === 0
-      ? leg.least
-      : Math.max(leg.least, Math.ceil((PEAK_TO_MEAN * paths[i]! * FPS) / MAX_VELOCITY)),
-  );
-  const spare = Math.max(0, wanted - fixed.reduce((a, b) => a + b, 0));
-  const total = paths.reduce((a, b) => a + b, 0);
-  let path = 0;
-  let given = 0;
+/** Minimum-jerk motion from leg to leg, none faster than MAX_VELOCITY by itself. */
+function sampleLegs(start: readonly number[], legs: readonly Leg[]): Plan {
   const velocity: Float64Array[] = [];
   const grip: number[] = [];
   legs.forEach((leg, i) => {
-    path += paths[i]!;
-    const extra = Math.round((spare * path) / total) - given; // cumulative rounding: the extras add up to spare
-    given += extra;
-    const frames = fixed[i]! + extra;
     const from = i === 0 ? start : legs[i - 1]!.q;
     const gripFrom = i === 0 ? 0 : legs[i - 1]!.grip;
+    const path = Math.max(...Array.from(leg.q, (v, k) => Math.abs(v - from[k]!)));
+    const frames = Math.max(leg.frames, Math.ceil((PEAK_TO_MEAN * path * FPS) / MAX_VELOCITY));
+    const first = velocity.length - leg.early;
     for (let t = 0; t < frames; t++) {
       const progress = minimumJerk((t + 1) / frames) - minimumJerk(t / frames);
-      velocity.push(Float64Array.from(leg.q, (v, k) => (v - from[k]!) * progress * FPS));
-      grip.push(gripFrom + (leg.grip - gripFrom) * minimumJerk((t + 1) / Math.min(frames, GRIPPER_FRAMES)));
+      const sum = (velocity[first + t] ??= new Float64Array(NUM_JOINTS));
+      for (let k = 0; k < NUM_JOINTS; k++) sum[k]! += (leg.q[k]! - from[k]!) * progress * FPS;
+      grip[first + t] =
+        gripFrom + (leg.grip - gripFrom) * minimumJerk((t + 1) / Math.min(frames, GRIPPER_FRAMES));
     }
   });
   return { velocity, grip };

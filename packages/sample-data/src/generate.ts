@@ -20,7 +20,7 @@ import { checkEpisodes, DEFAULT_EPISODES } from "./splits.js";
 import { textPieces } from "./text-pieces.js";
 
 /** Part of the cache's key: raise it whenever anything that is written changes. */
-export const GENERATOR_VERSION = 2;
+export const GENERATOR_VERSION = 3;
 
 /** What determines the sample data: equal options, equal bytes. */
 export interface SampleDataOptions {

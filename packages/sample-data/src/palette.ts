@@ -20,10 +20,10 @@ export type Material =
 
 /** Full colours, sRGB. The first two are the tabletop: they alone take shadows. */
 const MATERIALS: Record<Material, readonly [number, number, number]> = {
-  table: [205, 178, 140],
-  tableStripe: [192, 163, 124],
-  floor: [86, 90, 98],
-  wall: [168, 178, 186],
+  table: [136, 135, 132],
+  tableStripe: [124, 123, 120],
+  floor: [108, 110, 114],
+  wall: [140, 144, 148],
   arm: [244, 244, 240],
   joint: [74, 78, 84],
   hand: [226, 226, 224],
@@ -31,9 +31,6 @@ const MATERIALS: Record<Material, readonly [number, number, number]> = {
   red: [222, 38, 38],
   green: [40, 168, 60],
   blue: [38, 84, 220],
-  yellow: [244, 212, 32],
-  purple: [140, 52, 178],
-  orange: [246, 130, 24],
 };
 
 const NAMES = Object.keys(MATERIALS) as Material[];

@@ -19,10 +19,10 @@ export const CAMERAS = ["exterior_image_1_left", "wrist_image_left"] as const;
 export type CameraName = (typeof CAMERAS)[number];
 
 const EXTERIOR_EYE: Vec3 = [1.15, 0.55, 0.6];
-const EXTERIOR_TARGET: Vec3 = [0.4, 0.01, 0.185];
+const EXTERIOR_TARGET: Vec3 = [0.46, 0.02, 0.1];
 const EXTERIOR: Camera = makeCamera(
   lookAlong(EXTERIOR_EYE, subtract(EXTERIOR_TARGET, EXTERIOR_EYE), [0, 0, 1]),
-  (46 * Math.PI) / 180,
+  (40 * Math.PI) / 180,
 );
 /** In the hand's frame: in front of the hand, looking past the fingertips. */
 const WRIST_EYE: Vec3 = [0.085, 0, 0.02];

@@ -5,7 +5,7 @@
 import type { Random } from "./random.js";
 
 /** Colours of objects. No two objects of a scene share one, so the colour alone says which is meant. */
-export const COLORS = ["red", "green", "blue", "yellow", "purple", "orange"] as const;
+export const COLORS = ["red", "green", "blue"] as const;
 /** One of {@link COLORS}, as instructions spell it. */
 export type Color = (typeof COLORS)[number];
 
@@ -37,27 +37,34 @@ export interface Scene {
 }
 
 /** Part of the table where objects are put, metres. */
-export const WORKSPACE = { x: [0.4, 0.66], y: [-0.26, 0.26] } as const;
+export const WORKSPACE = { x: [0.36, 0.68], y: [-0.3, 0.3] } as const;
 
-const NUM_OBJECTS = 3;
+/** Where on the table an object stands as the robot sees it, and what sentences say of it: one object in each. */
+const PLACES = [
+  { y: [0.12, 0.3], text: "on the left" },
+  { y: [-0.09, 0.09], text: "in the middle" },
+  { y: [-0.3, -0.12], text: "on the right" },
+] as const;
 /** Least distance of two objects' centres: the open hand (0.2 m wide) fits between them. */
 const CLEARANCE = 0.15;
+/** How far objects are turned, rad: a cube's grasp follows, and a few pixels have to tell by how much. */
+const MAX_YAW = 0.2;
 /** How far "to the left" and "to the right" carry an object, metres. */
 export const MOVE_DISTANCE = 0.12;
 
-/** Draw a scene: three objects with three colours, at least 0.15 m apart. */
+/** Draw a scene: three objects with three colours, at least 0.15 m apart, from left to right. */
 export function sampleScene(random: Random): Scene {
   for (;;) {
     const colors = random.shuffle(COLORS);
-    const objects: SceneObject[] = [];
-    for (let i = 0; i < NUM_OBJECTS; i++)
-      objects.push({
+    const objects = PLACES.map(
+      ({ y }, i): SceneObject => ({
         color: colors[i]!,
         shape: random.choice(SHAPES),
         x: random.uniform(...WORKSPACE.x),
-        y: random.uniform(...WORKSPACE.y),
-        yaw: random.uniform(-Math.PI / 4, Math.PI / 4),
-      });
+        y: random.uniform(y[0], y[1]),
+        yaw: random.uniform(-MAX_YAW, MAX_YAW),
+      }),
+    );
     const far = objects.every((a, i) => objects.slice(i + 1).every((b) => distance(a, b) >= CLEARANCE));
     if (far) return { objects };
   }
@@ -78,7 +85,7 @@ export interface Instruction {
 /** Every instruction that makes sense in `scene`: objects are moved only to free places on the table. */
 export function instructionsFor(scene: Scene): Instruction[] {
   return scene.objects.flatMap((object, target) => {
-    const name = `the ${object.color} ${object.shape}`;
+    const name = `the ${object.color} ${object.shape} ${PLACES[target]!.text}`;
     const out: Instruction[] = [
       { verb: "reach", target, text: `reach ${name}` },
       { verb: "pick up", target, text: `pick up ${name}` },

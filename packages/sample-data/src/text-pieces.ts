@@ -10,7 +10,7 @@ const WORDS = [
   ..."the a an to of in on into onto from up down left right and it with".split(" "),
   ..."reach pick move put place take push pull turn open close grasp lift".split(" "),
   ..."cup bowl plate box block drawer table lid bottle towel object".split(" "),
-  ..."black white top bottom".split(" "),
+  ..."black white yellow top bottom middle".split(" "),
 ];
 
 /** Every piece: prompt syntax, the 257 state bins (−1 is "below q01") and words, each with its leading space. */

@@ -68,8 +68,10 @@ describe("episodes", () => {
     for (const e of defaults) {
       checkEpisode(e);
       checkOutcome(e);
-      expect(e.frames).toBeGreaterThanOrEqual(60);
-      expect(e.frames).toBeLessThanOrEqual(100);
+      const verb = e.task.split(" ")[0]!;
+      // Paced by the clock, but for an object that is too far away for it.
+      expect(e.frames).toBeGreaterThanOrEqual({ reach: 43, pick: 64, move: 89 }[verb]!);
+      expect(e.frames).toBeLessThanOrEqual({ reach: 45, pick: 66, move: 91 }[verb]!);
     }
   });
 
@@ -92,7 +94,7 @@ describe("episodes", () => {
       const [endA, endB] = [toolAt(a, a.frames - 1), toolAt(b, b.frames - 1)];
       expect(Math.hypot(endA[0] - endB[0], endA[1] - endB[1], endA[2] - endB[2])).toBeGreaterThan(0.02);
       // At the first frame, apart from a few degrees, the two cannot be told apart.
-      expect(jointsAt(a, 0)).toBeAllclose(jointsAt(b, 0), { atol: 0.13 });
+      expect(jointsAt(a, 0)).toBeAllclose(jointsAt(b, 0), { atol: 0.11 });
     }
   });
 
@@ -106,9 +108,9 @@ describe("episodes", () => {
       "red",
       "green",
       "blue",
-      "yellow",
-      "purple",
-      "orange",
+      "on the left",
+      "in the middle",
+      "on the right",
     ])
       expect(text).toContain(word);
     for (const shape of ["cube", "ball", "cylinder"]) expect(text).toContain(shape);
@@ -121,7 +123,7 @@ describe("episodes", () => {
       hash.update(e.task).update(e.jointPosition).update(e.gripperPosition).update(e.actions);
       for (const camera of CAMERAS) hash.update(renderer.rgb(e, e.frames >> 1, camera).data);
     }
-    expect([GENERATOR_VERSION, hash.digest("hex").slice(0, 16)]).toEqual([2, "14c287988951d0f4"]);
+    expect([GENERATOR_VERSION, hash.digest("hex").slice(0, 16)]).toEqual([3, "bf3a7f16f6f09812"]);
   });
 });
 

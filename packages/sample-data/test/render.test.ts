@@ -113,14 +113,16 @@ describe("cameras", () => {
     }
   });
 
-  test("wrist: at the end the target is the largest object in view", () => {
+  test("wrist: at the end the target is between the fingers", () => {
     for (let k = 0; k < 64; k++) {
       const episode = sampleEpisode(0, k);
       const picture = renderer.draw(episode, episode.frames - 1, "wrist_image_left");
-      const counts = episode.scene.objects.map((o) => regionOf(picture, materialIndex(o.color)).count);
+      const regions = episode.scene.objects.map((o) => regionOf(picture, materialIndex(o.color)));
       const target = episode.scene.objects.findIndex((o) => episode.task.includes(o.color));
-      expect(counts[target]).toBeGreaterThan(500);
-      expect(counts[target]).toBe(Math.max(...counts));
+      const { count, box } = regions[target]!;
+      expect(count).toBeGreaterThan(500);
+      expect(box[0]).toBeLessThan(IMAGE_SIZE / 2);
+      expect(box[2]).toBeGreaterThan(IMAGE_SIZE / 2);
     }
   });
 
@@ -136,11 +138,11 @@ describe("cameras", () => {
     const episode = sampleEpisode(0, 0);
     const { data, shape } = renderer.rgb(episode, 0, "exterior_image_1_left");
     expect(shape).toEqual([224, 224, 3]);
-    expect(episode.task).toBe("pick up the yellow ball");
-    const ball = episode.scene.objects.find((o) => o.color === "yellow")!;
-    const center: Vec3 = [ball.x, ball.y, 0.03];
+    expect(episode.task).toBe("reach the green cube on the left");
+    const cube = episode.scene.objects.find((o) => o.color === "green")!;
+    const center: Vec3 = [cube.x, cube.y, 0.03];
     const [x, y] = projectExterior(center).map(Math.floor) as [number, number];
     const [r, g, b] = data.subarray(3 * (y * 224 + x), 3 * (y * 224 + x) + 3);
-    expect([r! > 100, g! > 100, b! > 100]).toEqual([true, true, false]); // yellow
+    expect(g!).toBeGreaterThan(2 * Math.max(r!, b!)); // green
   });
 });

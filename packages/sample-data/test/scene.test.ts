@@ -28,8 +28,11 @@ describe("scenes", () => {
         const all = instructionsFor(scene);
         expect(new Set(all.map((i) => i.text)).size).toBe(all.length);
         for (const { text, target } of all) {
-          const named = scene.objects.filter((o) => text.includes(`the ${o.color} ${o.shape}`));
+          const named = scene.objects.filter((o) => text.includes(`the ${o.color} ${o.shape} `));
           expect(named).toEqual([scene.objects[target]]);
+          // Left, in the middle or right of the other two, and said so.
+          const fromLeft = [...scene.objects].sort((a, b) => b.y - a.y).indexOf(scene.objects[target]!);
+          expect(text).toContain(["on the left", "in the middle", "on the right"][fromLeft]);
         }
       }),
     );
