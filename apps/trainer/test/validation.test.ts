@@ -164,8 +164,8 @@ test("errors agree with those of `insula evaluate`", async () => {
   // `evaluate` also has the frames at the end of an episode, with fewer steps ahead, and other noise.
   expect(report.chunks).toBe(row!.val_chunks! + 9);
   for (const [d, error] of row!.val_mean_action_error_dims!.entries()) {
-    expect(error / report.meanAction[d]).toBeGreaterThan(0.9);
-    expect(error / report.meanAction[d]).toBeLessThan(1.1);
+    expect(error / report.meanAction[d]).toBeGreaterThan(0.8);
+    expect(error / report.meanAction[d]).toBeLessThan(1.25);
   }
   const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   expect(mean(row!.val_action_error_dims!) / mean(report.trained)).toBeGreaterThan(0.8);
