@@ -37,14 +37,14 @@ test.each([
 
 test("a second signal leaves at once, and the checkpoint before is whole", async () => {
   const dir = join(base, "twice");
-  const toy = startToy({ dir, config: { numTrainSteps: 9, saveInterval: 1 }, stepMs: 400 });
+  const toy = startToy({ dir, config: { numTrainSteps: 9, saveInterval: 1 }, stepMs: 3000 });
   await toy.printed(/saved .*1\n/);
   toy.process.kill("SIGTERM");
   await toy.printed(/SIGTERM: finishing/);
   toy.process.kill("SIGINT");
   const begin = performance.now();
   expect(await toy.ended, toy.output()).toEqual({ code: 130, signal: null });
-  expect(performance.now() - begin).toBeLessThan(300);
+  expect(performance.now() - begin).toBeLessThan(1500); // half of a step
   expect((await latestWhole(join(dir, "checkpoints"))).damaged).toEqual([]);
 });
 
@@ -70,7 +70,7 @@ test("what is not done in time is left: the exit code is the signal's, the check
 });
 
 /** Well below what the native call of `busy-run.ts` takes, which `process.exit` waits for. */
-const AT_ONCE_MS = 2000;
+const AT_ONCE_MS = 5000;
 
 test.each([
   ["SIGTERM", 143],
@@ -88,7 +88,7 @@ test.each([
 });
 
 test("the end of the grace leaves in the middle of a native call, with all that was printed", async () => {
-  const padding = 2_000_000; // far more than a pipe holds
+  const padding = 400_000; // six times what a pipe holds
   const busy = startChild("busy-run.ts", ["1", String(padding)]);
   await busy.printed(/busy/);
   const begin = performance.now();

@@ -2,7 +2,7 @@
 import { exitNow } from "@insula/ort-session";
 
 /** A reader who has not read by then does not want to. */
-const FLUSH_MS = 500;
+const FLUSH_MS = 1000;
 
 /**
  * End the process with `code`, without waiting for what is being computed. A pipe that is full takes what was printed
