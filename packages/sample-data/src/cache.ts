@@ -26,7 +26,7 @@ const STALE_MS = 24 * 3600 * 1000;
 const underWay = new Map<string, Promise<void>>();
 
 /**
- * The sample data, from the cache or generated into it (some 36 MB).
+ * The sample data, from the cache or generated into it (some 28 MB).
  * @param cacheDir parent folder; default `$XDG_CACHE_HOME/insula/sample-data` (`~/.cache/…`), or a folder in
  *   the system's temporary directory when that is not writable.
  * @param onProgress called only while generating.
