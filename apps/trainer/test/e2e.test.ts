@@ -210,13 +210,13 @@ test("bad data is refused by name before a step is taken", async () => {
   expect(wrong.err).toMatch(
     /episode \d+, frame \d+: tokenizer: the prompt alone has \d+ tokens, at most 12 fit/,
   );
-  const strict = await train("strict", "--num_steps", "1", "--set", "model.maxTokenLen=30", "--strict");
+  const strict = await train("strict", "--num_steps", "1", "--set", "model.maxTokenLen=22", "--strict");
   expect(strict.err).toMatch(
-    /episode \d+, frame \d+: tokenizer: \d+ prompt and \d+ action tokens, at most 30 fit/,
+    /episode \d+, frame \d+: tokenizer: \d+ prompt and \d+ action tokens, at most 22 fit/,
   );
-  const cut = await train("cut", "--num_steps", "1", "--set", "model.maxTokenLen=30");
+  const cut = await train("cut", "--num_steps", "1", "--set", "model.maxTokenLen=22");
   expect(cut.code).toBe(0);
-  expect(cut.out).toMatch(/warning: \d+ samples had more tokens than maxTokenLen 30 and were cut/);
+  expect(cut.out).toMatch(/warning: \d+ samples had more tokens than maxTokenLen 22 and were cut/);
   // Sequences without their terminator teach the VLM nothing.
   expect(readMetrics(join(base, "cut", "metrics.jsonl"))[0]).toMatchObject({
     fast_loss: 0,

@@ -111,7 +111,9 @@ describeShared("real DROID episodes", () => {
   });
 
   test("counts are those of the sequences, errors those of coding and back", async () => {
-    await withSource({ dataset: dataset("droid_subset_v30") }, async (source) => {
+    // Shorter than the longest: some are cut.
+    const options = { dataset: dataset("droid_subset_v30"), model: { maxTokenLen: 160 } };
+    await withSource(options, async (source) => {
       const audit = await auditTokens(source, { example: 3 });
       const frames = await all(tokenizedFrames(source));
       const tokens = frames.flatMap(({ tokens: t }) =>
@@ -160,7 +162,8 @@ describeShared("real DROID episodes", () => {
   });
 
   test("with room for the longest none is cut, and the bound grows", async () => {
-    const small = await withSource({ dataset: dataset("droid_subset_v30") }, (source) => auditTokens(source));
+    const short = { dataset: dataset("droid_subset_v30"), model: { maxTokenLen: 160 } };
+    const small = await withSource(short, (source) => auditTokens(source));
     const options = { dataset: dataset("droid_subset_v30"), model: { maxTokenLen: small.length.max } };
     const audit = await withSource(options, (source) => auditTokens(source));
     expect(audit).toMatchObject({ cut: 0, length: small.length });
@@ -192,13 +195,14 @@ describeShared("real DROID episodes", () => {
   test("the command: text, JSON, SVG", async () => {
     const svg = join(base, "lengths.svg");
     const args = ["inspect", "tokens", "--size", "tiny", "--dataset", dataset("droid_subset_v30")];
-    const { code, out, err } = await insula(...args, "--svg", svg);
+    const cut = ["--set", "model.maxTokenLen=160"];
+    const { code, out, err } = await insula(...args, ...cut, "--svg", svg);
     expect({ code, err }).toEqual({ code: 0, err: `histogram written to ${svg}` });
     expect(out).toContain("all 542 frames in 7 training episodes");
-    expect(out).toMatch(/\d+ of 542 samples \([\d.]+ %\) are longer than maxTokenLen 256/);
+    expect(out).toMatch(/\d+ of 542 samples \([\d.]+ %\) are longer than maxTokenLen 160/);
     expect(out).toMatch(/gripper \(0 open, 1 closed\) +0\.\d+ +0\.\d+/);
     expect(out).toMatch(/special +prefix +<bos>/);
-    expect(readFileSync(svg, "utf8")).toMatch(/^<svg [\s\S]*maxTokenLen 256[\s\S]*<\/svg>\n$/);
+    expect(readFileSync(svg, "utf8")).toMatch(/^<svg [\s\S]*maxTokenLen 160[\s\S]*<\/svg>\n$/);
     const json = await insula(...args, "--json", "--samples", "20");
     expect(JSON.parse(json.out)).toMatchObject({ samples: 20, frames: 542, modelType: "pi05_ki" });
   });

@@ -140,7 +140,11 @@ test.each([1, 3])(
 test.each([{}, { window: { values: 7 } }, { window: { bytes: 4000 } }])(
   "whatever overflows, the first value in the order of execution is found (%o)",
   async (options) => {
-    const paths = [...testParams(config).keys()].filter((path) => !/bias|scale|norm/i.test(path));
+    // Not time_mlp_out: its sums lie at the edge of float32, where the order of a kernel decides whether a partial one
+    // overflows, and the graph that gives every value has other kernels.
+    const paths = [...testParams(config).keys()].filter(
+      (path) => !/bias|scale|norm|time_mlp_out/i.test(path),
+    );
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...paths), async (path) => {
         const { bad, step, skipped } = await diagnose(({ params }) => fill(params, path, 3e38), options);
