@@ -19,10 +19,9 @@ export const fastPlusFamily: Family = {
     return known.length > 0 ? [known] : [];
   },
   async verify(unit) {
-    const [tokenizer, config] = await Promise.all([
-      published(unit, "tokenizer.json"),
-      published(unit, "processor_config.json"),
-    ]);
+    // One after the other: where both are missing, the first is named.
+    const tokenizer = await published(unit, "tokenizer.json");
+    const config = await published(unit, "processor_config.json");
     unit.used(INDEX, "versions", "actions_from", "tokenizer_source");
     unit.putValue(INDEX, ["tokenizer_sha256"], createHash("sha256").update(tokenizer).digest("hex"), EXACT);
     const processor = JSON.parse(config.toString("utf8")) as unknown;
