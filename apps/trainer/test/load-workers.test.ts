@@ -49,6 +49,25 @@ test("0, 1 and 3 workers and a resume give the same rows, bit for bit", async ()
   expect((await run("w3", 4, dataset, "numWorkers=0", "--resume")).rows).toEqual(here.rows);
 }, 180_000);
 
+test.each(["none", "corrected"])(
+  "so they do in later epochs, images augmented: %s",
+  async (augment) => {
+    // One episode in batches of 32: five steps are more than an epoch. Pictures large enough to be moved, not copied.
+    const sets = [
+      "batchSize=32",
+      'data.filter={"episodes":[0]}',
+      `data.augment=${augment}`,
+      "model.imageSize=56",
+    ];
+    const here = await run(`epochs-${augment}-0`, 5, dataset, ...sets, "numWorkers=0");
+    expect(here).toMatchObject({ code: 0, err: "" });
+    const there = await run(`epochs-${augment}-1`, 5, dataset, ...sets, "numWorkers=1");
+    expect(there).toMatchObject({ code: 0, err: "" });
+    expect(there.rows).toEqual(here.rows);
+  },
+  180_000,
+);
+
 describeShared("a video cut short", () => {
   let root = "";
   let video = "";

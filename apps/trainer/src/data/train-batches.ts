@@ -5,6 +5,7 @@ import { InsulaError, type Sample } from "@insula/model-types";
 import { collate, type NormStatsMap } from "@insula/transforms";
 import type { RunConfig } from "../configs/types.js";
 import type { LoadedBatch, SampleOrigin, TrainBatches } from "../train/parts.js";
+import { keepSamples } from "./keep-samples.js";
 import { augmentSample } from "./load-sample.js";
 import type { LoadWorkerData } from "./load-worker.js";
 import type { Member } from "./members.js";
@@ -37,6 +38,9 @@ export interface BatchCounts {
 
 /** Bytes of decoded frames that all workers keep together. */
 const CACHE_BYTES = 2 ** 28;
+
+/** Bytes of model samples kept from epoch to epoch: small images of a small dataset. */
+const KEPT_BYTES = 2 ** 29;
 
 /** Skipped frames that are told by name. */
 const TOLD = 10;
@@ -80,7 +84,9 @@ export async function openBatches(source: BatchSource, state: unknown): Promise<
 async function openLoader(source: BatchSource, state: LoaderState | undefined): Promise<Loader> {
   const { config, members, pipelines } = source;
   const { numWorkers } = config;
-  return createLoader(await trainFrames(config, members, pipelines), {
+  const frames = await trainFrames(config, members, pipelines);
+  // A worker gives its samples away: it has nothing to keep.
+  return createLoader(numWorkers > 0 ? frames : keepSamples(frames, KEPT_BYTES), {
     batchSize: config.batchSize,
     seed: config.seed,
     onCorrupt: config.data.onCorrupt,

@@ -4,17 +4,13 @@
  */
 import { type FrameSource, mixSources } from "@insula/lerobot-dataset";
 import type { RunConfig } from "../configs/types.js";
-import { keepSamples } from "./keep-samples.js";
 import { modelSample, readOptions } from "./load-sample.js";
 import type { Member } from "./members.js";
 import type { Pipeline } from "./pipeline.js";
 
-/** Bytes of model samples kept from epoch to epoch: small images of a small dataset. */
-const KEPT_BYTES = 2 ** 29;
-
 /**
  * The frames of `members`, each through its pipeline; not augmented. A mixture draws each member by its weight: an epoch
- * has as many frames as there are in all. Samples may be handed out again: they are not to be changed.
+ * has as many frames as there are in all.
  * @throws InsulaError `mix/…` when the samples of members do not agree.
  */
 export async function trainFrames(
@@ -30,9 +26,6 @@ export async function trainFrames(
       locate: frames.locate,
     };
   });
-  const frames =
-    sources.length === 1
-      ? sources[0]!
-      : await mixSources(sources.map((source, i) => ({ source, weight: members[i]!.weight })));
-  return keepSamples(frames, KEPT_BYTES);
+  if (sources.length === 1) return sources[0]!;
+  return mixSources(sources.map((source, i) => ({ source, weight: members[i]!.weight })));
 }
