@@ -14,16 +14,19 @@ const droid: Partial<DataConfig> & Pick<DataConfig, "robot" | "assetId"> = {
 /** Upstream's resolution. */
 const BINS: FastModelTokenizer = { type: "binning", bins: 256 };
 
+/** openpi's schedule for joint positions: up over 1000 steps, and as good as constant from there. */
+export const JOINT_POSITION_SCHEDULE = {
+  type: "cosine",
+  warmupSteps: 1000,
+  peakLr: 5e-5,
+  decaySteps: 1_000_000,
+  decayLr: 5e-5,
+} as const;
+
 /** Fine-tuning on all of DROID: 100k steps of 256 samples, joint positions as differences to the state. */
 const fullFinetune = {
   data: { ...droid, deltaActions: [7, -1] as number[] },
-  lrSchedule: {
-    type: "cosine",
-    warmupSteps: 1000,
-    peakLr: 5e-5,
-    decaySteps: 1_000_000,
-    decayLr: 5e-5,
-  },
+  lrSchedule: JOINT_POSITION_SCHEDULE,
   numTrainSteps: 100_000,
   batchSize: 256,
   saveInterval: 5000,

@@ -4,6 +4,7 @@
  */
 import type { ModelOptions } from "@insula/model-types";
 import { defineConfig } from "./defaults.js";
+import { JOINT_POSITION_SCHEDULE } from "./droid.js";
 import type { TrainConfig } from "./types.js";
 
 /**
@@ -25,13 +26,7 @@ function cotraining(name: string, model: Omit<ModelOptions, "size">): TrainConfi
       ],
     },
     weights: `gs://openpi-assets/checkpoints/polaris/${name}/params`,
-    lrSchedule: {
-      type: "cosine",
-      warmupSteps: 1000,
-      peakLr: 5e-5,
-      decaySteps: 1_000_000,
-      decayLr: 5e-5,
-    },
+    lrSchedule: JOINT_POSITION_SCHEDULE,
     numTrainSteps: 1000,
     batchSize: 128,
     saveInterval: 1000,
