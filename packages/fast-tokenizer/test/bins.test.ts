@@ -1,21 +1,13 @@
-import type { InsulaError, NdArray } from "@insula/model-types";
+import type { NdArray } from "@insula/model-types";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { BinningTokenizer, makeBinCodec, makeByteTokenizer } from "../src/index.js";
+import { errorOf } from "./error-of.js";
 
 const chunk = (values: readonly number[], dim = 1): NdArray<Float64Array> => ({
   data: Float64Array.from(values),
   shape: [values.length / dim, dim],
 });
-
-function errorOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return `${(error as InsulaError).code}: ${(error as Error).message}`;
-  }
-  return "none";
-}
 
 test("a number lies in its bin, whose lower end it becomes; lower ends come back as they are", () => {
   const bins = fc.integer({ min: 2, max: 1024 });

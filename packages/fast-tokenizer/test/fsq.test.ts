@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { InsulaError, NdArray } from "@insula/model-types";
+import type { NdArray } from "@insula/model-types";
 import { sizeOf } from "@insula/model-types";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -10,6 +10,7 @@ import {
   fsqParamShapes,
   makeByteTokenizer,
 } from "../src/index.js";
+import { errorOf } from "./error-of.js";
 
 /** What `fsq/generate.py` made with openpi's module. */
 interface Fixture {
@@ -64,15 +65,6 @@ function largestError(found: ArrayLike<number>, expected: number[][]): number {
   const flat = expected.flat();
   expect(found).toHaveLength(flat.length);
   return Math.max(...flat.map((x, i) => Math.abs(x - found[i]!)));
-}
-
-function errorOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return `${(error as InsulaError).code}: ${(error as Error).message}`;
-  }
-  return "none";
 }
 
 describe.each(Object.keys(fixtures))("against openpi: %s", (name) => {
