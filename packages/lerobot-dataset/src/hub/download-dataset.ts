@@ -16,6 +16,7 @@ import {
   repoCache,
 } from "@insula/hub-cache";
 import { InsulaError } from "@insula/model-types";
+import { forEachOf } from "../for-each-of.js";
 import { type DatasetRoot, datasetRoot } from "../read/root.js";
 import { type Selection, wantedFiles } from "./wanted.js";
 
@@ -169,16 +170,10 @@ async function download(
   const totalBytes = files.reduce((sum, file) => sum + file.size, 0);
   let done = 0;
   let bytes = 0;
-  const work = files[Symbol.iterator]();
-  const workers = Array.from({ length: Math.min(CONCURRENT_FILES, files.length) }, async () => {
-    for (const file of work) {
-      if (!(await cache.has(hub.commit, file.path))) {
-        await hub.download(file, cache, (received) => (bytes += received));
-      }
-      onProgress?.({ file: file.path, files: ++done, totalFiles: files.length, bytes, totalBytes });
+  await forEachOf(files, CONCURRENT_FILES, async (file) => {
+    if (!(await cache.has(hub.commit, file.path))) {
+      await hub.download(file, cache, (received) => (bytes += received));
     }
+    onProgress?.({ file: file.path, files: ++done, totalFiles: files.length, bytes, totalBytes });
   });
-  // All come to rest before a failure is told: nothing goes on writing behind the caller's back.
-  const failed = (await Promise.allSettled(workers)).find((result) => result.status === "rejected");
-  if (failed) throw failed.reason;
 }

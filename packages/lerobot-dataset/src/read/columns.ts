@@ -6,6 +6,7 @@ import { stat } from "node:fs/promises";
 import { InsulaError, type NdArray, sizeOf } from "@insula/model-types";
 import type { Features } from "../features.js";
 import { isNumeric } from "../features.js";
+import { forEachOf } from "../for-each-of.js";
 import { copyCell, shapeOfCell, storageOf } from "./cells.js";
 import { type Column, type SharedColumns, shareColumn } from "./column.js";
 import type { Episode } from "./episodes.js";
@@ -73,14 +74,9 @@ async function readColumns(
       array: { data: storageOf(dtype, frames * sizeOf(shape)), shape: [frames, ...shape] },
     };
   });
-  const work = files[Symbol.iterator]();
-  await Promise.all(
-    Array.from({ length: Math.min(CONCURRENT_FILES, files.length) }, async () => {
-      for (const [path, inFile] of work) {
-        await readFileInto(await root.file(path), inFile, names, columns, verified);
-      }
-    }),
-  );
+  await forEachOf(files, CONCURRENT_FILES, async ([path, inFile]) => {
+    await readFileInto(await root.file(path), inFile, names, columns, verified);
+  });
   return columns;
 }
 

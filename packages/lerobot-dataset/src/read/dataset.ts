@@ -93,7 +93,8 @@ export async function openLeRobotDataset(source: string, options: OpenOptions = 
   const folder = await datasetRoot(dir, { followLinks: options.followLinks ?? false });
   const root = folder.path;
   const info = await readInfo(folder);
-  const [episodes, tasks] = await Promise.all([readEpisodes(folder, info), readTasks(folder, info)]);
+  const episodes = await readEpisodes(folder, info);
+  const tasks = await readTasks(folder, info);
   const { features } = info;
   const cameras = cameraNames(features);
   const pickCameras = (names: readonly string[]): string[] =>
