@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { env } from "node:process";
+import { setTimeout } from "node:timers/promises";
 import { InsulaError } from "@insula/model-types";
 import { hubHome, type RepoCache, type RepoType } from "./cache.js";
 import { downloadBlob } from "./download.js";
@@ -45,6 +46,12 @@ export interface HubCommit {
 /** Paths that one question may name. */
 const PATHS_PER_REQUEST = 500;
 
+/** Connections that may close without an answer before a question is given up: a kept one may be at its end. */
+const ATTEMPTS = 3;
+
+/** Before another attempt; twice as long before the one after. */
+const PAUSE_MS = 100;
+
 /** Ask what commit `revision` is. @throws InsulaError `hub/…` naming repository and revision. */
 export async function hubCommit(
   type: RepoType,
@@ -60,10 +67,17 @@ export async function hubCommit(
   }
   const hubUrl = (options.endpoint ?? env["HF_ENDPOINT"] ?? "https://huggingface.co").replace(/\/+$/, "");
   const common = { hubUrl, ...(token === undefined ? {} : { accessToken: token }) };
-  const ask = <T>(what: string, run: () => Promise<T>): Promise<T> =>
-    run().catch((cause: unknown) => {
-      throw cause instanceof InsulaError ? cause : explain(what, hubUrl, cause);
-    });
+  const ask = async <T>(what: string, run: () => Promise<T>): Promise<T> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await run();
+      } catch (cause) {
+        const error = cause instanceof InsulaError ? cause : explain(what, hubUrl, cause);
+        if (error.code !== "hub/network" || attempt === ATTEMPTS) throw error;
+        await setTimeout(PAUSE_MS * attempt);
+      }
+    }
+  };
   const about = { ...common, name: repo, revision, additionalFields: ["sha" as const] };
   const info = await ask<{ sha?: string }>(label, () =>
     type === "model" ? hub.modelInfo(about) : hub.datasetInfo(about),

@@ -46,7 +46,6 @@ export async function downloadBlob(
       start < file.size || start === 0 ? await receive(file, start, partial, onBytes) : undefined;
     if (broken !== undefined) {
       if (attempt < ATTEMPTS) continue;
-      if (broken instanceof InsulaError) throw broken;
       throw new InsulaError(
         "hub/network",
         `${file.label}: the connection broke after ${await sizeOf(partial)} of ${file.size} bytes; the next call goes on from there`,
@@ -75,9 +74,9 @@ async function receive(
   partial: string,
   onBytes?: (bytes: number) => void,
 ): Promise<unknown> {
+  const body = await file.open(start);
   let size = start;
   try {
-    const body = await file.open(start);
     await pipeline(
       Readable.fromWeb(body),
       async function* (chunks: AsyncIterable<Uint8Array>) {
@@ -92,8 +91,6 @@ async function receive(
       createWriteStream(partial, { flags: start > 0 ? "a" : "w" }),
     );
   } catch (cause) {
-    // Of what `open` throws, a connection that closed before the answer is worth another try.
-    if (cause instanceof InsulaError && cause.code !== "hub/network") throw cause;
     return cause;
   }
   return size < file.size ? new Error(`${size} of ${file.size} bytes`) : undefined;

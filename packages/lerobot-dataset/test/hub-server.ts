@@ -22,6 +22,8 @@ export interface HubServer {
   token?: string;
   /** Send only so many bytes of a file, then break the connection; once per entry. */
   readonly cuts: number[];
+  /** Close the connection instead of answering: the numbers of such requests, from 0, `log`'s indices. */
+  readonly drops: Set<number>;
   /** Send these bytes in place of a file's. */
   corrupt?: (bytes: Uint8Array) => Uint8Array;
   /** Answer ranges with the whole file. */
@@ -46,6 +48,7 @@ export async function startHub(files: Record<string, Uint8Array | string>): Prom
     commit: "a".repeat(40),
     log: [],
     cuts: [],
+    drops: new Set(),
     ignoreRanges: false,
     close: () =>
       new Promise((resolve) => {
@@ -57,6 +60,10 @@ export async function startHub(files: Record<string, Uint8Array | string>): Prom
   function answer(request: IncomingMessage, response: ServerResponse, body: string): void {
     const path = decodeURIComponent(new URL(request.url!, hub.url).pathname);
     hub.log.push(`${request.method} ${path} ${request.headers.range ?? ""}`.trim());
+    if (hub.drops.has(hub.log.length - 1)) {
+      request.socket.destroy();
+      return;
+    }
     if (hub.token !== undefined && request.headers.authorization !== `Bearer ${hub.token}`) {
       json(response, 401, { error: "Invalid username or password." });
       return;

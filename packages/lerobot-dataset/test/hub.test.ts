@@ -200,6 +200,28 @@ describe("downloads", () => {
     expect(hub.log.some((line) => /bytes=100-\d+$/.test(line))).toBe(true);
   });
 
+  test("a connection that closes without an answer is tried again, whichever it is, three times", async () => {
+    await downloadLeRobotDataset(REPO, options());
+    const asked = hub.log.length;
+    expect(asked).toBeGreaterThan(10);
+    const blobs = filesIn(repoDir("blobs"));
+    for (let dropped = 0; dropped < asked; dropped += 3) {
+      rmSync(repoDir(), { recursive: true });
+      hub.log.length = 0;
+      hub.drops.clear();
+      hub.drops.add(dropped);
+      const { missing } = await downloadLeRobotDataset(REPO, options());
+      expect(missing).toEqual([]);
+      expect(filesIn(repoDir("blobs"))).toEqual(blobs);
+      expect(hub.log.length).toBeGreaterThan(asked);
+    }
+    rmSync(repoDir(), { recursive: true });
+    hub.log.length = 0;
+    for (const request of [0, 1, 2]) hub.drops.add(request);
+    const { code, message } = await failure(downloadLeRobotDataset(REPO, options()));
+    expect([code, hub.log.length]).toEqual(["hub/network", 3]);
+    expect(message).toContain(`${REPO} at main: cannot reach ${hub.url}`);
+  });
   test("content that is not what was announced never gets in", async () => {
     hub.corrupt = (bytes) => Buffer.from(bytes).fill("x", 10, 20);
     expect((await failure(downloadLeRobotDataset(REPO, options()))).code).toBe("hub/corrupt");
