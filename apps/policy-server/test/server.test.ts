@@ -140,18 +140,18 @@ test("a full queue answers busy at once, and the connection lives on", async () 
 });
 
 test("a deadline passes for a request that waits and for one in the model", async () => {
-  const policy = testPolicy({ ms: 150 });
+  const policy = testPolicy({ ms: 900 });
   const server = await start(policy, { deadlineMs: 60 });
   const clients = await Promise.all([0, 1].map(() => join(server.url)));
   const begin = performance.now();
   const replies = await Promise.all(clients.map((client) => client.ask(observation(1))));
   expect(replies).toEqual(Array(2).fill("server/deadline: no answer within 60 ms (--deadline-ms)"));
-  expect(performance.now() - begin).toBeLessThan(150);
-  await vi.waitFor(() => expect(policy.batches).toEqual([1]));
+  expect(performance.now() - begin).toBeLessThan(900);
+  expect(policy.batches).toEqual([1]);
 });
 
 test("a client that leaves takes its waiting request with it", async () => {
-  const policy = testPolicy({ ms: 80 });
+  const policy = testPolicy({ ms: 300 });
   const server = await start(policy);
   const [first, second, third] = [await join(server.url), await join(server.url), await join(server.url)];
   const reply = first.ask(observation(1));
@@ -213,7 +213,7 @@ test("too large a message closes with 1009, too many clients are refused", async
 });
 
 test("a reload keeps the clients: what is under way is answered by the old policy, which is then released", async () => {
-  const policies = [testPolicy({ ms: 60 }), testPolicy({ offset: 1000 })];
+  const policies = [testPolicy({ ms: 300 }), testPolicy({ offset: 1000 })];
   let loads = 0;
   const server = await start(policies[0]!, {
     token: "t",
@@ -226,7 +226,7 @@ test("a reload keeps the clients: what is under way is answered by the old polic
   const headers = { authorization: "Api-Key t" };
   const client = await join(server.url, headers);
   const before = client.ask(observation(1));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await vi.waitFor(() => expect(policies[0]!.batches).toEqual([1]));
   const post = () => fetch(`${http(server)}/reload`, { method: "POST", headers });
   expect((await post()).status).toBe(200);
   expect(policies[0]!.released).toBe(false);
@@ -248,11 +248,11 @@ test("without a token nobody reloads over HTTP", async () => {
 });
 
 test("closing answers what is under way, then says goodbye", async () => {
-  const policy = testPolicy({ ms: 80 });
+  const policy = testPolicy({ ms: 300 });
   const server = await start(policy, { drainMs: 5000 });
   const [busy, idle] = [await join(server.url), await join(server.url)];
   const reply = busy.ask(observation(6));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await vi.waitFor(() => expect(policy.batches).toEqual([1]));
   const closing = server.close();
   expect(value(await reply)).toBe(6);
   expect((await busy.closed).code).toBe(1001);
