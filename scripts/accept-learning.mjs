@@ -7,7 +7,7 @@
  * of which only the expert is trained (`expert-only`), and one whose action loss reaches the VLM (`no-stop-gradient`).
  * Prints mean absolute errors of the actions on held-out scenes as a Markdown table, and exits 1 unless the insulated
  * model's is at most 0.6 of an untrained model's, of its own with black cameras, and of its own with another episode's
- * instruction. One run per core at a time, some 45 minutes on two cores; runs lie in OUT and are continued where they
+ * instruction. One run per core at a time, about an hour on two cores; runs lie in OUT and are continued where they
  * stopped.
  */
 import { spawn } from "node:child_process";
@@ -53,7 +53,7 @@ const COLUMNS = [
 const { values: args } = parseArgs({
   options: {
     seeds: { type: "string", default: "1,2,3" },
-    steps: { type: "string", default: "8000" },
+    steps: { type: "string", default: "12000" },
     episodes: { type: "string", default: "512" },
     only: { type: "string" },
     out: { type: "string", default: join(homedir(), ".cache/insula/accept-learning") },
