@@ -47,7 +47,9 @@ export async function createCached(
   }
   const beside = join(cacheDir, `${randomUUID()}.partial`);
   try {
-    const session = await create(model, { ...options, optimizedModelPath: beside });
+    await (await create(model, { ...options, optimizedModelPath: beside })).release();
+    // Read back even now: nodes run in the order of the file, and so take the memory that they will take every time.
+    const session = await create(beside, { ...options, optimizationLevel: "none" });
     await rename(beside, path).catch(() => {});
     await prune(cacheDir);
     return session;

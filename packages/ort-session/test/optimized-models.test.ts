@@ -2,8 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createSession, type SessionOptions, tensor } from "../src/index.js";
+import { createSession, type Session, type SessionOptions, tensor } from "../src/index.js";
 import { modelBytes } from "../src/model-bytes.js";
+import { createCached } from "../src/optimized-models.js";
 import { UPDATE } from "./models.js";
 
 let cacheDir: string;
@@ -64,6 +65,21 @@ describe.each(["node", "capi"] as const)("%s runtime", (runtime) => {
       expect(readFileSync(path)).toEqual(good);
     }
   });
+});
+
+test("the first session, too, is of the file: its nodes run in the order of all that follow", async () => {
+  const made: { options: SessionOptions; session: Session }[] = [];
+  const create = async (model: Uint8Array | string, options: SessionOptions) => {
+    const session = await createSession(model, options);
+    made.push({ options, session });
+    return session;
+  };
+  const session = await createCached(create, UPDATE, { cacheDir });
+  expect(made.map(({ options }) => options.optimizationLevel)).toEqual([undefined, "none"]);
+  expect(session).toBe(made[1]!.session);
+  await expect(made[0]!.session.run({ p, d })).rejects.toMatchObject({ code: "session/released" });
+  expect(await session.run({ p, d })).toEqual(await run());
+  await session.release();
 });
 
 test("another level or another set of optimisers is another file", async () => {

@@ -57,7 +57,7 @@ export const installTrain: Install = (program, io) => {
     .option("--tokenizers <dir>", "folder with text/ and fast/ (or fsq/) tokenizers (default: embedded)")
     .option("--strict", "refuse samples whose tokens do not fit instead of cutting them", false)
     .option("--plan-only", "print the plan and stop (also --dry-run)", false)
-    .option("--no-cache", "do not keep optimised graphs in the user's cache folder")
+    .option("--no-cache", "keep optimised graphs in the run's folder, not in the user's cache folder")
     .action(async (argument: string | undefined, options: TrainCommandOptions) => {
       const { checkpointBaseDir = null, ...given } = await configFrom(argument, options);
       const config = { ...given, checkpointBaseDir: options.checkpointBaseDir ?? checkpointBaseDir };
@@ -144,7 +144,7 @@ export async function runTraining(
       const execution = {
         ...backend,
         ...(threads === undefined ? {} : { threads }),
-        ...(options.cache ? { cacheDir: modelCacheDir() } : {}),
+        cacheDir: options.cache ? modelCacheDir() : join(dir, "graphs"),
       };
       const session = await createTrainSession({ artifact, params, ...execution });
       let watch: Watch | undefined;
