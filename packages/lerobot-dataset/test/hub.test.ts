@@ -222,6 +222,7 @@ describe("downloads", () => {
     expect([code, hub.log.length]).toEqual(["hub/network", 3]);
     expect(message).toContain(`${REPO} at main: cannot reach ${hub.url}`);
   });
+
   test("content that is not what was announced never gets in", async () => {
     hub.corrupt = (bytes) => Buffer.from(bytes).fill("x", 10, 20);
     expect((await failure(downloadLeRobotDataset(REPO, options()))).code).toBe("hub/corrupt");
