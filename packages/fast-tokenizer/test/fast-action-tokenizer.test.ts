@@ -3,6 +3,7 @@ import { describeShared, sharedJson, sharedTensors } from "@insula/test-kit";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { FastActionTokenizer } from "../src/index.js";
+import { codeOf } from "./error-of.js";
 import {
   chunkKey,
   type FastGoldens,
@@ -20,15 +21,6 @@ const matrix = (rows: number[][]): NdArray<Float64Array> => ({
 });
 
 /** The code of what `run` throws. */
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return (error as InsulaError).code;
-  }
-  return "none";
-}
-
 describeShared("FAST against the reference", () => {
   const actions = sharedTensors("golden/public/fast/bpe1024/goldens.safetensors");
 

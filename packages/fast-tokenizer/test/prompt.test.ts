@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { InsulaError, NdArray } from "@insula/model-types";
+import type { NdArray } from "@insula/model-types";
 import { describeShared, sharedJson, sharedPath, sharedTensors } from "@insula/test-kit";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -15,6 +15,7 @@ import {
   stateBin,
   type Truncation,
 } from "../src/index.js";
+import { codeOf } from "./error-of.js";
 import { goldenBpe, random, smoothChunk } from "./shared-fast.js";
 
 interface Rows {
@@ -36,15 +37,6 @@ interface Goldens {
     fast_prefix: Rows;
   }[];
   extract: { chunk: string | null; generated: number[]; extracted: number[][]; all_zero: boolean }[];
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return (error as InsulaError).code;
-  }
-  return "none";
 }
 
 const ones = (mask: ArrayLike<number>): number => Array.from(mask).reduce((sum, m) => sum + m, 0);

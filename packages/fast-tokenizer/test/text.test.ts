@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import type { InsulaError } from "@insula/model-types";
 import { describeShared, sharedJson, sharedPath } from "@insula/test-kit";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -10,17 +9,9 @@ import {
   sentencePieceTokenizer,
   type TextTokenizer,
 } from "../src/index.js";
+import { codeOf } from "./error-of.js";
 
 const KITOKEN = "data/text_tokenizers/kitoken_golden";
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return (error as InsulaError).code;
-  }
-  return "none";
-}
 
 /** Cases of one golden set: text, ids. `small` writes newlines and a space as escapes. */
 function goldenCases(set: string, folder: string): [string, number[]][] {
