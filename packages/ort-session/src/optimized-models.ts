@@ -48,11 +48,13 @@ export async function createCached(
   const beside = join(cacheDir, `${randomUUID()}.partial`);
   try {
     await (await create(model, { ...options, optimizedModelPath: beside })).release();
-    // Read back even now: nodes run in the order of the file, and so take the memory that they will take every time.
-    const session = await create(beside, { ...options, optimizationLevel: "none" });
-    await rename(beside, path).catch(() => {});
+    const file = await rename(beside, path).then(
+      () => path,
+      () => beside,
+    );
     await prune(cacheDir);
-    return session;
+    // Read back even now: nodes run in the order of the file, and so take the memory that they will take every time.
+    return await create(file, { ...options, optimizationLevel: "none" });
   } catch (error) {
     // It may be the file that could not be written.
     try {
