@@ -9,10 +9,15 @@ import { tinyValue } from "./tiny.js";
 
 export { png, TINY_FEATURES, tinyEpisode, tinyValue, writeTiny } from "./tiny.js";
 
-/** A folder of this test file, removed afterwards. */
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder, removed after the last test of this file; inside of tests, too. */
 export function tempFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "insula-lerobot-"));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 
